@@ -1,0 +1,46 @@
+//! Connections: two byte streams each, with gaps, limits and eviction.
+
+/// A socket's cookie: unique since boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// The end of the connection that a process holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// It accepted the connection.
+    Server,
+    /// It made the connection.
+    Client,
+    /// Not known: the connection was open before the agent, and nothing told its role since.
+    Unknown,
+}
+
+impl Role {
+    /// The label value.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Client => "client",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Which way bytes go, as seen by the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// To the process.
+    Receive,
+    /// From the process.
+    Transmit,
+}
+
+impl Direction {
+    /// The label value.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Receive => "receive",
+            Self::Transmit => "transmit",
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Exporters: one file each, one line here.
+
+pub mod prometheus;

@@ -1,0 +1,3 @@
+//! The agent's own state: verdicts, losses, its own process.
+
+pub mod process;

@@ -1,0 +1,1 @@
+//! Container ids out of cgroup paths.

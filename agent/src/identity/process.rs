@@ -1,0 +1,1 @@
+//! What /proc tells of a process; read at the edge, never in the middle.

@@ -1,0 +1,2 @@
+//! Flags, logging, start, stop.
+fn main() {}

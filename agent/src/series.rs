@@ -1,0 +1,3 @@
+//! Labels to counters, gauges and histograms; the cap on series.
+
+pub mod route;

@@ -1,0 +1,1 @@
+//! Route templates: what varies in a path becomes {...}.

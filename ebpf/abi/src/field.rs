@@ -1,0 +1,67 @@
+//! Kernel fields, functions and losses that the two sides name alike.
+
+/// An offset that the running kernel does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Calls `$use!` with every kernel field that the programs read: the frozen global that holds its
+/// offset, its size in bytes, the struct, and the member paths to try in turn (first found wins).
+#[macro_export]
+macro_rules! kernel_fields {
+    ($use:ident) => {
+        $use! {
+            SOCK_FAMILY: 2, "sock", "__sk_common.skc_family";
+            SOCK_LOCAL_PORT: 2, "sock", "__sk_common.skc_num";
+            SOCK_REMOTE_PORT: 2, "sock", "__sk_common.skc_dport";
+            SOCK_LOCAL_V4: 4, "sock", "__sk_common.skc_rcv_saddr";
+            SOCK_REMOTE_V4: 4, "sock", "__sk_common.skc_daddr";
+            SOCK_LOCAL_V6: 16, "sock", "__sk_common.skc_v6_rcv_saddr";
+            SOCK_REMOTE_V6: 16, "sock", "__sk_common.skc_v6_daddr";
+            SOCK_STATE: 1, "sock", "__sk_common.skc_state";
+            SOCK_SHUTDOWN: 1, "sock", "sk_shutdown";
+            SOCK_ERROR: 4, "sock", "sk_err";
+            SOCK_PROTOCOL: 2, "sock", "sk_protocol";
+            TCP_CLOCK_NS: 8, "tcp_sock", "tcp_clock_cache";
+            MESSAGE_ITER_KIND: 1, "msghdr", "msg_iter.iter_type";
+            MESSAGE_ITER_OFFSET: 8, "msghdr", "msg_iter.iov_offset";
+            MESSAGE_ITER_SEGMENTS: 8, "msghdr", "msg_iter.__iov|msg_iter.iov";
+            MESSAGE_ITER_BUFFER: 8, "msghdr", "msg_iter.ubuf";
+            TASK_TGID: 4, "task_struct", "tgid";
+            TASK_PID: 4, "task_struct", "pid";
+            TASK_PARENT: 8, "task_struct", "real_parent";
+            TASK_SIGNAL: 8, "task_struct", "signal";
+            TASK_START_BOOTTIME: 8, "task_struct", "start_boottime|real_start_time";
+            SIGNAL_LIVE: 4, "signal_struct", "live.counter";
+            BPRM_FILENAME: 8, "linux_binprm", "filename";
+        }
+    };
+}
+
+/// Calls `$use!` with every enumerator that the programs compare with: global, enum, name.
+#[macro_export]
+macro_rules! kernel_enumerators {
+    ($use:ident) => {
+        $use! {
+            ITER_SINGLE: "iter_type", "ITER_UBUF";
+            ITER_VECTOR: "iter_type", "ITER_IOVEC";
+        }
+    };
+}
+
+/// Calls `$use!` with every kernel function whose number of arguments differs between kernels.
+#[macro_export]
+macro_rules! kernel_arities {
+    ($use:ident) => {
+        $use! {
+            RECEIVE_ARITY: "tcp_recvmsg";
+            ACCEPT_ARITY: "inet_csk_accept";
+        }
+    };
+}
+
+/// Index into the per-CPU loss counters: a record of this kind found no room in the ring.
+/// Kinds are `record::*`; entry zero counts connections for which no slot was free.
+pub const LOSS_COUNTERS: u32 = 8;
+/// See [`LOSS_COUNTERS`].
+pub const LOSS_NO_SLOT: u32 = 0;
+/// Bytes of segments that belong to connections without a slot.
+pub const LOSS_NO_SLOT_BYTES: u32 = 7;

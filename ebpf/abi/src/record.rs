@@ -1,0 +1,193 @@
+//! Records in the ring buffer: what happened, to which connection or process, when.
+//!
+//! Every record starts with its kind (`u16`, first field). Times are `CLOCK_MONOTONIC` nanoseconds,
+//! the clock of `bpf_ktime_get_ns`. Pids are thread group ids in the initial pid namespace.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// [`Opened`]: a connection was established (connect) or taken over by a process (accept).
+pub const OPENED: u16 = 1;
+/// [`ConnectFailed`]: a connect ended without a connection.
+pub const CONNECT_FAILED: u16 = 2;
+/// [`Segment`]: one send or receive call moved bytes.
+pub const SEGMENT: u16 = 3;
+/// [`Closed`]: the process let go of a connection, or it broke.
+pub const CLOSED: u16 = 4;
+/// [`ProcessStarted`]: a process forked or executed a program.
+pub const PROCESS_STARTED: u16 = 5;
+/// [`ProcessEnded`]: the last thread of a process ended.
+pub const PROCESS_ENDED: u16 = 6;
+
+/// The role is not known to the kernel side: the connection was open before the probes.
+pub const ROLE_UNKNOWN: u8 = 0;
+/// The connection came from a listening socket.
+pub const ROLE_SERVER: u8 = 1;
+/// The connection came from `connect`.
+pub const ROLE_CLIENT: u8 = 2;
+
+/// `Opened::origin`: the probes saw the connection begin.
+pub const ORIGIN_SEEN: u8 = 0;
+/// `Opened::origin`: the connection was there before the probes; its first use was seen now.
+pub const ORIGIN_ADOPTED: u8 = 1;
+
+/// `ProcessStarted::cause`: a new process that runs its parent's program.
+pub const CAUSE_FORK: u8 = 1;
+/// `ProcessStarted::cause`: a process began to run another program.
+pub const CAUSE_EXEC: u8 = 2;
+
+/// Both ends of a TCP connection; addresses are IPv6 or, for `family` 2 (`AF_INET`), the first four
+/// bytes. Addresses are in network order, ports in host order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Endpoints {
+    /// `AF_INET` (2) or `AF_INET6` (10).
+    pub family: u16,
+    /// Port of this end.
+    pub local_port: u16,
+    /// Port of the other end.
+    pub remote_port: u16,
+    /// Always zero.
+    pub reserved: u16,
+    /// Address of this end.
+    pub local_address: [u8; 16],
+    /// Address of the other end.
+    pub remote_address: [u8; 16],
+}
+
+/// A connection began to be followed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Opened {
+    /// [`OPENED`].
+    pub kind: u16,
+    /// `ROLE_*`.
+    pub role: u8,
+    /// `ORIGIN_*`.
+    pub origin: u8,
+    /// Slot in the connection table.
+    pub slot: u32,
+    /// The socket's cookie: unique since boot.
+    pub connection: u64,
+    /// When it was established (client) or accepted (server).
+    pub time_ns: u64,
+    /// Client: from SYN to established. Server: zero.
+    pub connect_ns: u64,
+    /// The process that connected or accepted.
+    pub pid: u32,
+    /// Always zero.
+    pub reserved: u32,
+    /// Who is connected.
+    pub endpoints: Endpoints,
+}
+
+/// A connect that failed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct ConnectFailed {
+    /// [`CONNECT_FAILED`].
+    pub kind: u16,
+    /// The socket's error number as errno(3) counts them, or zero when the process gave up.
+    pub errno: u16,
+    /// The process that tried.
+    pub pid: u32,
+    /// The socket's cookie.
+    pub connection: u64,
+    /// When it failed.
+    pub time_ns: u64,
+    /// From SYN to the failure.
+    pub connect_ns: u64,
+    /// Who was to be connected.
+    pub endpoints: Endpoints,
+}
+
+/// One send or receive call that moved bytes; `captured_bytes` of content follow the record.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Segment {
+    /// [`SEGMENT`].
+    pub kind: u16,
+    /// [`crate::RECEIVE`] or [`crate::TRANSMIT`].
+    pub direction: u8,
+    /// Always zero.
+    pub reserved: u8,
+    /// Bytes moved: the call's return value.
+    pub length_bytes: u32,
+    /// The socket's cookie.
+    pub connection: u64,
+    /// Bytes moved in this direction since the connection was followed, before this call.
+    pub position: u64,
+    /// Receive: when the newest packet arrived in the socket (zero if unknown). Transmit: when the call began.
+    pub begin_ns: u64,
+    /// When the call ended.
+    pub time_ns: u64,
+    /// The process that made the call.
+    pub pid: u32,
+    /// How many of the first bytes follow this record.
+    pub captured_bytes: u32,
+}
+
+/// The end of a connection.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Closed {
+    /// [`CLOSED`].
+    pub kind: u16,
+    /// The socket's error number (104 when the peer reset it), zero for an orderly end.
+    pub errno: u16,
+    /// Segments of the peer that had to be sent again.
+    pub retransmits: u32,
+    /// The socket's cookie.
+    pub connection: u64,
+    /// When it ended.
+    pub time_ns: u64,
+    /// Final positions, received and transmitted.
+    pub bytes: [u64; 2],
+}
+
+/// A process that forked or executed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct ProcessStarted {
+    /// [`PROCESS_STARTED`].
+    pub kind: u16,
+    /// `CAUSE_*`.
+    pub cause: u8,
+    /// Always zero.
+    pub reserved: u8,
+    /// The process.
+    pub pid: u32,
+    /// Its parent.
+    pub parent_pid: u32,
+    /// Always zero.
+    pub reserved2: u32,
+    /// When.
+    pub time_ns: u64,
+    /// The process's start in nanoseconds since boot, as `/proc/PID/stat` field 22 counts in ticks.
+    pub start_boottime_ns: u64,
+    /// Id of its cgroup (v2): the inode of the cgroup's folder.
+    pub cgroup: u64,
+    /// Exec: the file that was executed, NUL-padded and cut to fit. Fork: zeros.
+    pub file: [u8; 96],
+}
+
+/// A process whose last thread ended.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct ProcessEnded {
+    /// [`PROCESS_ENDED`].
+    pub kind: u16,
+    /// Always zero.
+    pub reserved: u16,
+    /// The process.
+    pub pid: u32,
+    /// When.
+    pub time_ns: u64,
+}
+
+const _: () = assert!(size_of::<Endpoints>() == 40);
+const _: () = assert!(size_of::<Opened>() == 80);
+const _: () = assert!(size_of::<ConnectFailed>() == 72);
+const _: () = assert!(size_of::<Segment>() == 48);
+const _: () = assert!(size_of::<Closed>() == 40);
+const _: () = assert!(size_of::<ProcessStarted>() == 136);
+const _: () = assert!(size_of::<ProcessEnded>() == 16);

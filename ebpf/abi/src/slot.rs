@@ -1,0 +1,52 @@
+//! Slots: the table of followed connections, shared memory between both sides.
+//!
+//! The kernel side writes everything but `capture_bytes` and `skip_until`, which only the agent
+//! writes. Both sides use relaxed 64- and 32-bit accesses; nothing here is a lock.
+
+use crate::record::Endpoints;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// `Slot::phase`: nobody uses the slot.
+pub const PHASE_FREE: u32 = 0;
+/// `Slot::phase`: a connect is on its way.
+pub const PHASE_CONNECTING: u32 = 1;
+/// `Slot::phase`: an open connection.
+pub const PHASE_OPEN: u32 = 2;
+/// `Slot::phase`: closed; the socket still exists.
+pub const PHASE_CLOSED: u32 = 3;
+
+/// What is known and counted of one connection in the kernel.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Slot {
+    /// The socket's cookie; zero while the slot is free.
+    pub connection: u64,
+    /// When it was opened (see `record::Opened::time_ns`), or when the connect began.
+    pub opened_ns: u64,
+    /// Bytes received and transmitted, as the calls' return values say.
+    pub bytes: [u64; 2],
+    /// Bytes of segments that found no room in the ring, received and transmitted.
+    pub lost_bytes: [u64; 2],
+    /// Agent: no content is needed before this position, received and transmitted.
+    pub skip_until: [u64; 2],
+    /// When the send call in progress began.
+    pub send_began_ns: u64,
+    /// Segments of the peer that had to be sent again.
+    pub retransmits: u32,
+    /// `PHASE_*`.
+    pub phase: u32,
+    /// The process that connected, accepted or was first seen.
+    pub pid: u32,
+    /// `record::ROLE_*`.
+    pub role: u8,
+    /// `record::ORIGIN_*`.
+    pub origin: u8,
+    /// Always zero.
+    pub reserved: u16,
+    /// Agent: bytes to capture per call, received and transmitted; `u32::MAX` = the default.
+    pub capture_bytes: [u32; 2],
+    /// Who is connected.
+    pub endpoints: Endpoints,
+}
+
+const _: () = assert!(size_of::<Slot>() == 136);

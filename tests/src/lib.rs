@@ -1,0 +1,1 @@
+//! Replay tests, guest tests, captures, fuzz targets; see `tests/`.

@@ -1,0 +1,2 @@
+//! The chores, one subcommand each.
+fn main() {}
