@@ -20,6 +20,7 @@ macro_rules! kernel_fields {
             SOCK_SHUTDOWN: 1, "sock", "sk_shutdown";
             SOCK_ERROR: 4, "sock", "sk_err";
             SOCK_PROTOCOL: 2, "sock", "sk_protocol";
+            SOCKET_SOCK: 8, "socket", "sk";
             TCP_CLOCK_NS: 8, "tcp_sock", "tcp_clock_cache";
             MESSAGE_ITER_KIND: 1, "msghdr", "msg_iter.iter_type";
             MESSAGE_ITER_OFFSET: 8, "msghdr", "msg_iter.iov_offset";
@@ -58,10 +59,10 @@ macro_rules! kernel_arities {
     };
 }
 
-/// Index into the per-CPU loss counters: a record of this kind found no room in the ring.
-/// Kinds are `record::*`; entry zero counts connections for which no slot was free.
-pub const LOSS_COUNTERS: u32 = 8;
-/// See [`LOSS_COUNTERS`].
-pub const LOSS_NO_SLOT: u32 = 0;
-/// Bytes of segments that belong to connections without a slot.
-pub const LOSS_NO_SLOT_BYTES: u32 = 7;
+/// Per-CPU loss counters: entry `record::KIND` counts records of that kind that found no room in the
+/// ring; the entries that no kind uses are named below. A power of two.
+pub const LOSS_COUNTERS: usize = 8;
+/// Connections for which no slot was free.
+pub const LOSS_NO_SLOT: usize = 0;
+/// Bytes moved on connections without a slot.
+pub const LOSS_NO_SLOT_BYTES: usize = 7;

@@ -13,9 +13,9 @@ pub mod slot;
 
 /// Bytes the loader may ask to be captured from one send or receive call, at most.
 ///
-/// The gather buffer is twice this (see `ebpf/src/output.rs`), so it is a power of two that the
-/// verifier can see as a mask.
-pub const CAPTURE_BYTES_MAX: u32 = 16 * 1024;
+/// The kernel side gathers into a per-CPU buffer of twice this size (the verifier adds the largest
+/// offset to the largest length), and per-CPU values end at 32 KiB (`PCPU_MIN_UNIT_SIZE`).
+pub const CAPTURE_BYTES_MAX: u32 = 8 * 1024;
 
 /// Connections that can be followed at once unless the configuration says otherwise.
 pub const CONNECTIONS_MAX_DEFAULT: u32 = 32 * 1024;

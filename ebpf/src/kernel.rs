@@ -1,0 +1,166 @@
+//! The running kernel's structs: typed pointers, and fields whose offsets the loader fills in.
+
+use aya_ebpf::{EbpfContext, Global, helpers::bpf_ktime_get_ns};
+use core::marker::PhantomData;
+use sockmeter_abi::field::ABSENT;
+
+/// A pointer whose target type the verifier knows from BTF (arguments of fentry, fexit and tp_btf).
+/// Loads through it are checked when the program is loaded and cannot fault.
+pub struct Typed<S>(pub *const S);
+
+impl<S> Clone for Typed<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<S> Copy for Typed<S> {}
+
+/// `struct sock`.
+pub enum Sock {}
+/// `struct socket`.
+pub enum Socket {}
+/// `struct tcp_sock`.
+pub enum TcpSock {}
+/// `struct msghdr`.
+pub enum Message {}
+/// `struct task_struct`.
+pub enum Task {}
+/// `struct signal_struct`.
+pub enum Signal {}
+/// `struct linux_binprm`.
+pub enum Program {}
+
+/// A field of type `T` in the kernel's struct `S`. The loader sets the offset before the kernel
+/// verifies the programs and freezes it, so the verifier sees a constant and prunes what is absent.
+#[repr(transparent)]
+pub struct Field<S, T> {
+    offset: Global<u32>,
+    types: PhantomData<fn(S) -> T>,
+}
+
+impl<S, T: Copy> Field<S, T> {
+    const fn new() -> Self {
+        Self {
+            offset: Global::new(ABSENT),
+            types: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn address(&self, base: *const S) -> *const T {
+        base.cast::<u8>()
+            .wrapping_add(self.offset.load() as usize)
+            .cast()
+    }
+
+    /// Does the running kernel have it?
+    #[inline(always)]
+    pub fn present(&self) -> bool {
+        self.offset.load() != ABSENT
+    }
+
+    /// A plain load.
+    #[inline(always)]
+    pub fn load(&self, base: Typed<S>) -> T {
+        // SAFETY: the verifier checks the access against the kernel's BTF and makes it fault-proof.
+        unsafe { self.address(base.0).read_volatile() }
+    }
+}
+
+macro_rules! types {
+    ($($name:ident: $owner:ty => $field:ty;)*) => {
+        $(#[unsafe(no_mangle)] pub static $name: Field<$owner, $field> = Field::new();)*
+    };
+}
+
+// Same names as `kernel_fields!` in the abi, which says where each is found; the agent refuses to
+// load an object in which a name is missing.
+types! {
+    SOCK_FAMILY: Sock => u16;
+    SOCK_LOCAL_PORT: Sock => u16;
+    SOCK_REMOTE_PORT: Sock => u16;
+    SOCK_LOCAL_V4: Sock => u32;
+    SOCK_REMOTE_V4: Sock => u32;
+    SOCK_LOCAL_V6: Sock => u64;
+    SOCK_REMOTE_V6: Sock => u64;
+    SOCK_STATE: Sock => u8;
+    SOCK_SHUTDOWN: Sock => u8;
+    SOCK_ERROR: Sock => i32;
+    SOCK_PROTOCOL: Sock => u16;
+    SOCKET_SOCK: Socket => Typed<Sock>;
+    TCP_CLOCK_NS: TcpSock => u64;
+    MESSAGE_ITER_KIND: Message => u8;
+    MESSAGE_ITER_OFFSET: Message => u64;
+    MESSAGE_ITER_SEGMENTS: Message => u64;
+    MESSAGE_ITER_BUFFER: Message => u64;
+    TASK_TGID: Task => u32;
+    TASK_PID: Task => u32;
+    TASK_PARENT: Task => Typed<Task>;
+    TASK_SIGNAL: Task => Typed<Signal>;
+    TASK_START_BOOTTIME: Task => u64;
+    SIGNAL_LIVE: Signal => u32;
+    BPRM_FILENAME: Program => u64;
+}
+
+impl Field<Sock, u64> {
+    /// Both halves of an IPv6 address.
+    #[inline(always)]
+    pub fn load_pair(&self, base: Typed<Sock>) -> [u64; 2] {
+        let first = self.address(base.0);
+        // SAFETY: as for `load`; the second half is inside the same 16-byte member.
+        unsafe { [first.read_volatile(), first.wrapping_add(1).read_volatile()] }
+    }
+}
+
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        $($(#[$doc])* #[unsafe(no_mangle)] pub static $name: Global<u32> = Global::new(ABSENT);)*
+    };
+}
+
+numbers! {
+    /// `ITER_UBUF`: one buffer (since 6.0).
+    ITER_SINGLE;
+    /// `ITER_IOVEC`: a vector of buffers.
+    ITER_VECTOR;
+    /// Arguments of `tcp_recvmsg`: 6 up to 5.18, 5 up to 6.18, then 4.
+    RECEIVE_ARITY;
+    /// Arguments of `inet_csk_accept`: 4 up to 6.9, then 2.
+    ACCEPT_ARITY;
+}
+
+/// Now, on the monotonic clock.
+#[inline(always)]
+pub fn now_ns() -> u64 {
+    // SAFETY: takes no arguments.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// The return value of the traced function, which lies behind its `arity` arguments. Written as inline
+/// assembly because LLVM merges two such loads into one with a variable offset, which the verifier
+/// refuses; `bpf_get_func_ret` exists only since 5.17.
+#[inline(always)]
+pub fn returned(ctx: &impl EbpfContext, arity: u32) -> Option<u64> {
+    macro_rules! slot {
+        ($offset:literal) => {{
+            let value: u64;
+            // SAFETY: a load from the context; the verifier bounds it by the function's signature.
+            unsafe {
+                core::arch::asm!(
+                    concat!("{value} = *(u64 *)({ctx} + ", $offset, ")"),
+                    value = out(reg) value, ctx = in(reg) ctx.as_ptr(),
+                    options(nostack, pure, readonly)
+                )
+            };
+            value
+        }};
+    }
+    Some(match arity {
+        2 => slot!(16),
+        3 => slot!(24),
+        4 => slot!(32),
+        5 => slot!(40),
+        6 => slot!(48),
+        _ => return None,
+    })
+}

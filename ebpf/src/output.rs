@@ -1,0 +1,88 @@
+//! Output: the only code that puts records into the ring, and counts those that found no room.
+
+use aya_ebpf::{
+    Global,
+    bindings::BPF_RB_NO_WAKEUP,
+    helpers::generated::bpf_ringbuf_output,
+    macros::map,
+    maps::{PerCpuArray, RingBuf},
+};
+use core::ptr;
+use sockmeter_abi::{CAPTURE_BYTES_MAX, RING_BYTES_DEFAULT, field::LOSS_COUNTERS, record::Segment};
+
+/// The loader sets the size.
+#[map]
+static RING: RingBuf = RingBuf::with_byte_size(RING_BYTES_DEFAULT, 0);
+
+/// What was lost, by record kind; see `abi::field::LOSS_COUNTERS`. One entry, so that the agent reads
+/// all counters in one call.
+#[map]
+static LOSSES: PerCpuArray<[u64; LOSS_COUNTERS]> = PerCpuArray::with_max_entries(1, 0);
+
+/// Bytes to capture of a call on a connection for which the agent has not said otherwise.
+#[unsafe(no_mangle)]
+static CAPTURE_BYTES: Global<u32> = Global::new(4096);
+
+/// Where a segment is put together before it is copied into the ring: its size is only known at run
+/// time, which `bpf_ringbuf_reserve` does not accept. Twice the capture limit because the verifier
+/// adds the largest offset to the largest length.
+#[repr(C)]
+pub struct Draft {
+    pub segment: Segment,
+    pub content: [u8; 2 * CAPTURE_BYTES_MAX as usize],
+}
+
+/// One draft per attach point that copies content. A program is not run inside itself on one CPU (the
+/// kernel counts such misses), but another program may run in between, so they do not share.
+#[map]
+static DRAFTS: PerCpuArray<Draft> = PerCpuArray::with_max_entries(2, 0);
+
+/// Counts `amount` under a loss counter.
+#[inline(always)]
+pub fn lost(counter: usize, amount: u64) {
+    if let Some(counters) = LOSSES.get_ptr_mut(0) {
+        // SAFETY: a live map value, private to this CPU.
+        unsafe { (*counters)[counter & (LOSS_COUNTERS - 1)] += amount };
+    }
+}
+
+/// Puts a record of fixed size into the ring. Never wakes the agent: waking from the traced
+/// program's context would cost more than all the rest.
+#[inline(always)]
+pub fn submit<T: 'static>(kind: u16, record: T) {
+    match RING.reserve::<T>(0) {
+        Some(mut entry) => {
+            entry.write(record);
+            entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+        }
+        None => lost(usize::from(kind), 1),
+    }
+}
+
+/// The draft buffer of an attach point ([`sockmeter_abi::RECEIVE`] or [`sockmeter_abi::TRANSMIT`]).
+#[inline(always)]
+pub fn draft(direction: usize) -> Option<*mut Draft> {
+    DRAFTS.get_ptr_mut(direction as u32)
+}
+
+/// Copies a draft with its captured bytes into the ring; false if there was no room.
+#[inline(always)]
+pub fn submit_draft(draft: *mut Draft, captured_bytes: u32) -> bool {
+    let size = size_of::<Segment>() as u64 + u64::from(captured_bytes.min(CAPTURE_BYTES_MAX));
+    // SAFETY: `size` is at most the draft's size, which the verifier checks.
+    let status = unsafe {
+        bpf_ringbuf_output(
+            ptr::addr_of!(RING).cast_mut().cast(),
+            draft.cast(),
+            size,
+            u64::from(BPF_RB_NO_WAKEUP),
+        )
+    };
+    status == 0
+}
+
+/// The default number of bytes to capture per call.
+#[inline(always)]
+pub fn capture_bytes_default() -> u32 {
+    CAPTURE_BYTES.load()
+}

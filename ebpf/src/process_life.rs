@@ -1,0 +1,79 @@
+//! Attach family: processes starting and ending.
+
+use crate::{
+    kernel::{
+        BPRM_FILENAME, Program, SIGNAL_LIVE, TASK_PARENT, TASK_PID, TASK_SIGNAL,
+        TASK_START_BOOTTIME, TASK_TGID, Task, Typed, now_ns,
+    },
+    output,
+};
+use aya_ebpf::{
+    helpers::generated::{bpf_get_current_cgroup_id, bpf_probe_read_kernel_str},
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use sockmeter_abi::record::{
+    CAUSE_EXEC, CAUSE_FORK, PROCESS_ENDED, PROCESS_STARTED, ProcessEnded, ProcessStarted,
+};
+
+#[inline(always)]
+fn started(task: Typed<Task>, cause: u8) -> ProcessStarted {
+    ProcessStarted {
+        kind: PROCESS_STARTED,
+        cause,
+        reserved: 0,
+        pid: TASK_TGID.load(task),
+        parent_pid: TASK_TGID.load(TASK_PARENT.load(task)),
+        reserved2: 0,
+        time_ns: now_ns(),
+        start_boottime_ns: TASK_START_BOOTTIME.load(task),
+        // The current process is the parent (fork) or the process itself (exec): both in its cgroup.
+        // SAFETY: takes no arguments.
+        cgroup: unsafe { bpf_get_current_cgroup_id() },
+        file: [0; 96],
+    }
+}
+
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
+    let child = Typed::<Task>(ctx.arg(1));
+    // New threads come by here too.
+    if TASK_PID.load(child) == TASK_TGID.load(child) {
+        output::submit(PROCESS_STARTED, started(child, CAUSE_FORK));
+    }
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
+    let mut record = started(Typed(ctx.arg(0)), CAUSE_EXEC);
+    let file = BPRM_FILENAME.load(Typed::<Program>(ctx.arg(2)));
+    // SAFETY: the helper checks the address and ends the string inside the buffer.
+    unsafe {
+        bpf_probe_read_kernel_str(
+            record.file.as_mut_ptr().cast(),
+            record.file.len() as u32,
+            file as *const _,
+        )
+    };
+    output::submit(PROCESS_STARTED, record);
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
+    let task = Typed::<Task>(ctx.arg(0));
+    // Threads end one by one; `live` has already been counted down for this one.
+    if SIGNAL_LIVE.load(TASK_SIGNAL.load(task)) == 0 {
+        output::submit(
+            PROCESS_ENDED,
+            ProcessEnded {
+                kind: PROCESS_ENDED,
+                reserved: 0,
+                pid: TASK_TGID.load(task),
+                time_ns: now_ns(),
+            },
+        );
+    }
+    0
+}

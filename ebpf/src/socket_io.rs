@@ -1,0 +1,315 @@
+//! Attach family: bytes sent and received on TCP sockets.
+//!
+//! All lengths are return values. Content is read after the call: the kernel has advanced the
+//! message's iterator by exactly that many bytes, so it is walked back by as many.
+
+use crate::{
+    kernel::{
+        ITER_SINGLE, ITER_VECTOR, MESSAGE_ITER_BUFFER, MESSAGE_ITER_KIND, MESSAGE_ITER_OFFSET,
+        MESSAGE_ITER_SEGMENTS, Message, RECEIVE_ARITY, SOCKET_SOCK, Sock, Socket, TCP_CLOCK_NS,
+        TcpSock, Typed, now_ns, returned,
+    },
+    output::{self, Draft},
+    watch::{self, Followed},
+};
+use aya_ebpf::{
+    helpers::{
+        bpf_probe_read_kernel,
+        generated::{bpf_probe_read_user, bpf_skc_to_tcp_sock},
+    },
+    macros::{fentry, fexit},
+    programs::{FEntryContext, FExitContext},
+};
+use core::ptr;
+use sockmeter_abi::{
+    CAPTURE_BYTES_MAX, RECEIVE, TRANSMIT,
+    field::LOSS_NO_SLOT_BYTES,
+    record::{OPENED, ORIGIN_ADOPTED, Opened, ROLE_UNKNOWN, SEGMENT},
+    slot::PHASE_OPEN,
+};
+
+const MSG_OOB: i32 = 0x1;
+const MSG_PEEK: i32 = 0x2;
+const MSG_TRUNC: i32 = 0x20;
+const MSG_ERRQUEUE: i32 = 0x2000;
+
+/// Buffers of a vector that are walked back, and gathered, at most; behind that the content of a call
+/// counts as unseen. nginx sends up to 64 at once.
+const VECTOR_MAX: usize = 64;
+
+/// `struct iovec`, part of the kernel's user API.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Buffer {
+    base: u64,
+    length: u64,
+}
+
+/// Where in user memory a call's bytes begin.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Address of the `Buffer` that they begin in; zero when there is only one.
+    vector: u64,
+    /// Address of that buffer.
+    base: u64,
+    /// Its length.
+    length: u64,
+    /// Where in it they begin.
+    offset: u64,
+}
+
+#[fentry(function = "tcp_sendmsg")]
+pub fn socket_send_begin(ctx: FEntryContext) -> i32 {
+    if let Some(Followed { slot, .. }) = watch::followed(Typed(ctx.arg(0))) {
+        // SAFETY: a live map value. Two threads that send on one socket may overwrite each other's
+        // time; the later one is then taken for both.
+        unsafe { (*slot).send_began_ns = now_ns() };
+    }
+    0
+}
+
+#[fexit(function = "tcp_sendmsg")]
+pub fn socket_send(ctx: FExitContext) -> i32 {
+    let sock = Typed::<Sock>(ctx.arg(0));
+    let length = returned(&ctx, 3).unwrap_or(0) as i32;
+    segment(sock, TRANSMIT, length, Some(Typed(ctx.arg(1))));
+    0
+}
+
+/// sendfile and splice to a socket; gone in 6.5, where they come through `tcp_sendmsg`.
+#[fexit(function = "tcp_sendpage")]
+pub fn socket_sendpage(ctx: FExitContext) -> i32 {
+    let length = returned(&ctx, 5).unwrap_or(0) as i32;
+    segment(Typed(ctx.arg(0)), TRANSMIT, length, None);
+    0
+}
+
+#[fexit(function = "tcp_recvmsg")]
+pub fn socket_receive(ctx: FExitContext) -> i32 {
+    let arity = RECEIVE_ARITY.load();
+    let Some(length) = returned(&ctx, arity) else {
+        return 0;
+    };
+    // Up to 5.18 `nonblock` stands before the flags.
+    let flags: i32 = if arity == 6 { ctx.arg(4) } else { ctx.arg(3) };
+    // Peeked bytes are received later; urgent data and the error queue are not part of the stream.
+    if flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) != 0 {
+        return 0;
+    }
+    // MSG_TRUNC throws the bytes away without copying them.
+    let message = (flags & MSG_TRUNC == 0).then(|| Typed::<Message>(ctx.arg(1)));
+    segment(Typed(ctx.arg(0)), RECEIVE, length as i32, message);
+    0
+}
+
+/// splice from a socket.
+#[fexit(function = "tcp_splice_read")]
+pub fn socket_splice(ctx: FExitContext) -> i32 {
+    let socket = Typed::<Socket>(ctx.arg(0));
+    let length = returned(&ctx, 5).unwrap_or(0) as i32;
+    segment(SOCKET_SOCK.load(socket), RECEIVE, length, None);
+    0
+}
+
+/// Counts the bytes of one call and tells the agent.
+#[inline(always)]
+fn segment(sock: Typed<Sock>, direction: usize, length: i32, message: Option<Typed<Message>>) {
+    if length <= 0 {
+        return;
+    }
+    let Some(pid) = watch::current_pid() else {
+        return;
+    };
+    let time_ns = now_ns();
+    let followed = match watch::followed(sock) {
+        Some(followed) => followed,
+        None => match adopt(sock, pid, time_ns) {
+            Some(followed) => followed,
+            None => return output::lost(LOSS_NO_SLOT_BYTES, length as u64),
+        },
+    };
+    let Some(draft) = output::draft(direction) else {
+        return;
+    };
+    // SAFETY: live map values.
+    let (slot, segment) = unsafe { (&mut *followed.slot, &mut (*draft).segment) };
+    let position = slot.bytes[direction];
+    slot.bytes[direction] = position + length as u64;
+    let mut wanted = slot.capture_bytes[direction];
+    if wanted == u32::MAX {
+        wanted = output::capture_bytes_default();
+    }
+    if position + length as u64 <= slot.skip_until[direction] {
+        wanted = 0;
+    }
+    segment.kind = SEGMENT;
+    segment.direction = direction as u8;
+    segment.reserved = 0;
+    segment.length_bytes = length as u32;
+    segment.connection = slot.connection;
+    segment.position = position;
+    segment.begin_ns = if direction == RECEIVE {
+        arrived_ns(sock)
+    } else {
+        slot.send_began_ns
+    };
+    segment.time_ns = time_ns;
+    segment.pid = pid;
+    let captured_bytes = match message {
+        Some(message) if wanted > 0 => capture(message, length as u64, wanted, draft),
+        _ => 0,
+    };
+    segment.captured_bytes = captured_bytes;
+    if !output::submit_draft(draft, captured_bytes) {
+        slot.lost_bytes[direction] += length as u64;
+        output::lost(usize::from(SEGMENT), 1);
+    }
+}
+
+/// Begins to follow a connection that was open before the probes.
+#[inline(always)]
+fn adopt(sock: Typed<Sock>, pid: u32, time_ns: u64) -> Option<Followed> {
+    let Followed { index, slot } = watch::follow(sock)?;
+    // SAFETY: a live map value.
+    let slot_ref = unsafe { &mut *slot };
+    slot_ref.opened_ns = time_ns;
+    slot_ref.send_began_ns = time_ns;
+    slot_ref.pid = pid;
+    slot_ref.role = ROLE_UNKNOWN;
+    slot_ref.origin = ORIGIN_ADOPTED;
+    slot_ref.phase = PHASE_OPEN;
+    watch::endpoints(sock, ptr::addr_of_mut!(slot_ref.endpoints));
+    output::submit(
+        OPENED,
+        Opened {
+            kind: OPENED,
+            role: ROLE_UNKNOWN,
+            origin: ORIGIN_ADOPTED,
+            slot: index,
+            connection: slot_ref.connection,
+            time_ns,
+            connect_ns: 0,
+            pid,
+            reserved: 0,
+            endpoints: slot_ref.endpoints,
+        },
+    );
+    Some(Followed { index, slot })
+}
+
+/// When the socket last heard from its peer: the clock that TCP reads for every packet.
+#[inline(always)]
+fn arrived_ns(sock: Typed<Sock>) -> u64 {
+    if !TCP_CLOCK_NS.present() {
+        return 0;
+    }
+    // SAFETY: the verifier knows `sock` as `struct sock`; the result is null or a typed pointer.
+    let tcp = unsafe { bpf_skc_to_tcp_sock(sock.0.cast_mut().cast()) }.cast::<TcpSock>();
+    if tcp.is_null() {
+        0
+    } else {
+        TCP_CLOCK_NS.load(Typed(tcp))
+    }
+}
+
+/// Copies up to `wanted` of the call's first bytes into the draft; tells how many.
+#[inline(always)]
+fn capture(message: Typed<Message>, length: u64, wanted: u32, draft: *mut Draft) -> u32 {
+    let kind = u32::from(MESSAGE_ITER_KIND.load(message));
+    let offset = MESSAGE_ITER_OFFSET.load(message);
+    let place = if MESSAGE_ITER_BUFFER.present() && kind == ITER_SINGLE.load() {
+        let base = MESSAGE_ITER_BUFFER.load(message);
+        Some(Place {
+            vector: 0,
+            base,
+            length: offset,
+            offset: offset.wrapping_sub(length),
+        })
+    } else if kind == ITER_VECTOR.load() {
+        walk_back(MESSAGE_ITER_SEGMENTS.load(message), offset, length)
+    } else {
+        // Pages (sendfile, splice) and kernel buffers: their content is not read.
+        None
+    };
+    match place {
+        Some(place) => gather(place, length.min(u64::from(wanted)), draft),
+        None => 0,
+    }
+}
+
+#[inline(always)]
+fn buffer(address: u64) -> Option<Buffer> {
+    // SAFETY: the helper checks the address; the vector is the kernel's own copy.
+    unsafe { bpf_probe_read_kernel(address as *const Buffer) }.ok()
+}
+
+/// Finds where the last `length` bytes before `offset` in the buffer at `vector` begin.
+#[inline(always)]
+fn walk_back(vector: u64, offset: u64, length: u64) -> Option<Place> {
+    let mut vector = vector;
+    let mut left = length;
+    if left <= offset {
+        let Buffer { base, length } = buffer(vector)?;
+        return Some(Place {
+            vector,
+            base,
+            length,
+            offset: offset - left,
+        });
+    }
+    left -= offset;
+    for _ in 0..VECTOR_MAX {
+        vector -= size_of::<Buffer>() as u64;
+        let Buffer { base, length } = buffer(vector)?;
+        if left <= length {
+            return Some(Place {
+                vector,
+                base,
+                length,
+                offset: length - left,
+            });
+        }
+        left -= length;
+    }
+    None
+}
+
+/// Copies `wanted` bytes from user memory, buffer by buffer. What cannot be read (a page that is not
+/// there) ends the capture early.
+#[inline(always)]
+fn gather(place: Place, wanted: u64, draft: *mut Draft) -> u32 {
+    let wanted = wanted.min(u64::from(CAPTURE_BYTES_MAX));
+    let Place {
+        mut vector,
+        mut base,
+        length: mut room,
+        mut offset,
+    } = place;
+    let mut done = 0u64;
+    for _ in 0..VECTOR_MAX {
+        let take = (wanted - done).min(room - offset);
+        // Bounds for the verifier, which does not follow the arithmetic above.
+        if take > u64::from(CAPTURE_BYTES_MAX) || done > u64::from(CAPTURE_BYTES_MAX) {
+            break;
+        }
+        // SAFETY: `done` and `take` are at most half the content buffer each.
+        let status = unsafe {
+            let to = ptr::addr_of_mut!((*draft).content)
+                .cast::<u8>()
+                .add(done as usize);
+            bpf_probe_read_user(to.cast(), take as u32, (base + offset) as *const _)
+        };
+        if status != 0 {
+            break;
+        }
+        done += take;
+        if done >= wanted || vector == 0 {
+            break;
+        }
+        vector += size_of::<Buffer>() as u64;
+        let Some(next) = buffer(vector) else { break };
+        Buffer { base, length: room } = next;
+        offset = 0;
+    }
+    done as u32
+}

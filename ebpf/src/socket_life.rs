@@ -1,0 +1,223 @@
+//! Attach family: connections opening, closing, retransmitting.
+
+use crate::{
+    kernel::{
+        ACCEPT_ARITY, SOCK_ERROR, SOCK_PROTOCOL, SOCK_SHUTDOWN, Sock, Typed, now_ns, returned,
+    },
+    output,
+    watch::{self, Followed},
+};
+use aya_ebpf::{
+    macros::{btf_tracepoint, fentry, fexit},
+    programs::{BtfTracePointContext, FEntryContext, FExitContext},
+};
+use core::ptr;
+use sockmeter_abi::{
+    record::{
+        CLOSED, CONNECT_FAILED, Closed, ConnectFailed, OPENED, ORIGIN_SEEN, Opened, ROLE_CLIENT,
+        ROLE_SERVER,
+    },
+    slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN},
+};
+
+const IPPROTO_TCP: u16 = 6;
+/// Both directions shut down: the process called close, or cannot use the connection any more.
+const SHUTDOWN_MASK: u8 = 3;
+
+// States of a TCP socket (include/net/tcp_states.h, part of the kernel's user API).
+const ESTABLISHED: i32 = 1;
+const SYN_SENT: i32 = 2;
+const SYN_RECV: i32 = 3;
+const FIN_WAIT1: i32 = 4;
+const CLOSE: i32 = 7;
+const CLOSE_WAIT: i32 = 8;
+const LISTEN: i32 = 10;
+
+/// Every change of a TCP socket's state. Runs in the process for connect and close, in a softirq for
+/// what the peer causes.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
+    let sock = Typed::<Sock>(ctx.arg(0));
+    let (old, new): (i32, i32) = (ctx.arg(1), ctx.arg(2));
+    if SOCK_PROTOCOL.load(sock) != IPPROTO_TCP {
+        return 0;
+    }
+    match (old, new) {
+        (_, SYN_SENT) => connect_begins(sock),
+        (SYN_SENT | SYN_RECV, ESTABLISHED) => connect_succeeded(sock),
+        (SYN_SENT, CLOSE) => connect_failed(sock),
+        (CLOSE | LISTEN | SYN_RECV, _) | (_, ESTABLISHED | CLOSE_WAIT | LISTEN) => {}
+        (_, CLOSE) => closed(sock),
+        // shutdown(SHUT_WR) also comes by here, but leaves a connection that still receives.
+        (_, FIN_WAIT1..) if SOCK_SHUTDOWN.load(sock) & SHUTDOWN_MASK == SHUTDOWN_MASK => {
+            closed(sock);
+        }
+        _ => {}
+    }
+    0
+}
+
+#[inline(always)]
+fn connect_begins(sock: Typed<Sock>) {
+    let Some(pid) = watch::current_pid() else {
+        return;
+    };
+    let Some(Followed { slot, .. }) = watch::follow(sock) else {
+        return;
+    };
+    // SAFETY: a live map value.
+    unsafe {
+        (*slot).opened_ns = now_ns();
+        (*slot).pid = pid;
+        (*slot).role = ROLE_CLIENT;
+        (*slot).phase = PHASE_CONNECTING;
+    }
+}
+
+#[inline(always)]
+fn connect_succeeded(sock: Typed<Sock>) {
+    let Some(Followed { index, slot }) = watch::followed(sock) else {
+        return;
+    };
+    // SAFETY: a live map value.
+    let slot = unsafe { &mut *slot };
+    // A server's socket has no slot before accept.
+    if slot.phase != PHASE_CONNECTING {
+        return;
+    }
+    let time_ns = now_ns();
+    let connect_ns = time_ns - slot.opened_ns;
+    slot.opened_ns = time_ns;
+    slot.phase = PHASE_OPEN;
+    watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    output::submit(
+        OPENED,
+        Opened {
+            kind: OPENED,
+            role: ROLE_CLIENT,
+            origin: ORIGIN_SEEN,
+            slot: index,
+            connection: slot.connection,
+            time_ns,
+            connect_ns,
+            pid: slot.pid,
+            reserved: 0,
+            endpoints: slot.endpoints,
+        },
+    );
+}
+
+#[inline(always)]
+fn connect_failed(sock: Typed<Sock>) {
+    let Some(Followed { slot, .. }) = watch::followed(sock) else {
+        return;
+    };
+    // SAFETY: a live map value.
+    let slot = unsafe { &mut *slot };
+    if slot.phase != PHASE_CONNECTING {
+        return;
+    }
+    let time_ns = now_ns();
+    slot.phase = PHASE_CLOSED;
+    watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    output::submit(
+        CONNECT_FAILED,
+        ConnectFailed {
+            kind: CONNECT_FAILED,
+            errno: SOCK_ERROR.load(sock) as u16,
+            pid: slot.pid,
+            connection: slot.connection,
+            time_ns,
+            connect_ns: time_ns - slot.opened_ns,
+            endpoints: slot.endpoints,
+        },
+    );
+}
+
+/// The end of a connection. One that was open before the probes and idle since has no slot: the agent
+/// knows it by its cookie.
+#[inline(always)]
+fn closed(sock: Typed<Sock>) {
+    let mut record = Closed {
+        kind: CLOSED,
+        errno: SOCK_ERROR.load(sock) as u16,
+        retransmits: 0,
+        connection: 0,
+        time_ns: now_ns(),
+        bytes: [0; 2],
+    };
+    if let Some(Followed { slot, .. }) = watch::followed(sock) {
+        // SAFETY: a live map value.
+        let slot = unsafe { &mut *slot };
+        if slot.phase == PHASE_CLOSED {
+            return;
+        }
+        slot.phase = PHASE_CLOSED;
+        record.connection = slot.connection;
+        record.retransmits = slot.retransmits;
+        record.bytes = slot.bytes;
+    } else {
+        record.connection = watch::cookie(sock);
+    }
+    output::submit(CLOSED, record);
+}
+
+/// A listening socket gave a connection to a process. The connection's life begins here: before,
+/// nobody holds it.
+#[fexit(function = "inet_csk_accept")]
+pub fn socket_accept(ctx: FExitContext) -> i32 {
+    let Some(sock) = returned(&ctx, ACCEPT_ARITY.load()) else {
+        return 0;
+    };
+    let sock = Typed(sock as *const Sock);
+    if sock.0.is_null() {
+        return 0;
+    }
+    let Some(pid) = watch::current_pid() else {
+        return 0;
+    };
+    let Some(Followed { index, slot }) = watch::follow(sock) else {
+        return 0;
+    };
+    let time_ns = now_ns();
+    // SAFETY: a live map value.
+    let slot = unsafe { &mut *slot };
+    slot.opened_ns = time_ns;
+    slot.pid = pid;
+    slot.role = ROLE_SERVER;
+    slot.phase = PHASE_OPEN;
+    watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    output::submit(
+        OPENED,
+        Opened {
+            kind: OPENED,
+            role: ROLE_SERVER,
+            origin: ORIGIN_SEEN,
+            slot: index,
+            connection: slot.connection,
+            time_ns,
+            connect_ns: 0,
+            pid,
+            reserved: 0,
+            endpoints: slot.endpoints,
+        },
+    );
+    0
+}
+
+/// A segment had to be sent again.
+#[btf_tracepoint(function = "tcp_retransmit_skb")]
+pub fn socket_retransmit(ctx: BtfTracePointContext) -> i32 {
+    if let Some(Followed { slot, .. }) = watch::followed(Typed(ctx.arg(0))) {
+        // SAFETY: a live map value; the socket is locked here, so nobody else counts.
+        unsafe { (*slot).retransmits += 1 };
+    }
+    0
+}
+
+/// The socket is being freed: nobody can use it any more.
+#[fentry(function = "tcp_v4_destroy_sock")]
+pub fn socket_destroy(ctx: FEntryContext) -> i32 {
+    watch::unfollow(Typed(ctx.arg(0)));
+    0
+}

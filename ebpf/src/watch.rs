@@ -1,0 +1,199 @@
+//! Watch: which processes and connections are followed, and how much of each call is copied.
+
+use crate::{
+    kernel::{
+        SOCK_FAMILY, SOCK_LOCAL_PORT, SOCK_LOCAL_V4, SOCK_LOCAL_V6, SOCK_REMOTE_PORT,
+        SOCK_REMOTE_V4, SOCK_REMOTE_V6, Sock, Typed,
+    },
+    output,
+};
+use aya_ebpf::{
+    Global,
+    bindings::{BPF_F_MMAPABLE, BPF_SK_STORAGE_GET_F_CREATE},
+    btf_maps::SkStorage,
+    helpers::{
+        bpf_get_current_pid_tgid,
+        generated::{bpf_get_socket_cookie, bpf_sk_storage_get},
+    },
+    macros::{btf_map, map},
+    maps::{Array, Stack},
+};
+use core::ptr;
+use sockmeter_abi::{
+    CONNECTIONS_MAX_DEFAULT,
+    field::LOSS_NO_SLOT,
+    record::Endpoints,
+    slot::{PHASE_FREE, Slot},
+};
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+
+/// The agent's own process, which is never watched.
+#[unsafe(no_mangle)]
+static AGENT_PID: Global<u32> = Global::new(0);
+
+/// The connections that are followed; the agent maps it into its memory. The loader sets the size.
+#[map]
+static SLOTS: Array<Slot> = Array::with_max_entries(CONNECTIONS_MAX_DEFAULT, BPF_F_MMAPABLE);
+
+/// Slots that nobody uses; the agent fills it before the programs are attached. The one that was freed
+/// last is used next, so that a few connections touch little memory.
+#[map]
+static FREE_SLOTS: Stack<u32> = Stack::with_max_entries(CONNECTIONS_MAX_DEFAULT, 0);
+
+/// What a socket carries: freed with the socket, found without a hash (tracing programs since 5.11).
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Mark {
+    /// Index into `SLOTS` plus one; zero while no slot could be had.
+    slot: u32,
+    /// How often this socket was connected anew.
+    generation: u32,
+}
+
+#[btf_map]
+static MARKS: SkStorage<Mark> = SkStorage::new();
+
+/// A socket that is followed.
+#[derive(Clone, Copy)]
+pub struct Followed {
+    pub index: u32,
+    pub slot: *mut Slot,
+}
+
+/// The current process (thread group), unless it is the agent.
+#[inline(always)]
+pub fn current_pid() -> Option<u32> {
+    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    (pid != AGENT_PID.load()).then_some(pid)
+}
+
+#[inline(always)]
+fn mark(sock: Typed<Sock>, flags: u32) -> *mut Mark {
+    // SAFETY: the verifier knows `sock` as `struct sock`; the result is null or a live value.
+    unsafe {
+        bpf_sk_storage_get(
+            ptr::addr_of!(MARKS).cast_mut().cast(),
+            sock.0.cast_mut().cast(),
+            ptr::null_mut(),
+            u64::from(flags),
+        )
+    }
+    .cast()
+}
+
+/// The slot of a socket, if it is followed.
+#[inline(always)]
+pub fn followed(sock: Typed<Sock>) -> Option<Followed> {
+    let mark = mark(sock, 0);
+    if mark.is_null() {
+        return None;
+    }
+    // SAFETY: not null, so a live value.
+    let index = unsafe { (*mark).slot }.wrapping_sub(1);
+    SLOTS
+        .get_ptr_mut(index)
+        .map(|slot| Followed { index, slot })
+}
+
+/// Begins to follow a socket, or begins anew when it is connected again. The slot is empty but for
+/// the connection id. Nothing when all slots are taken, which is counted.
+#[inline(always)]
+pub fn follow(sock: Typed<Sock>) -> Option<Followed> {
+    let mark = mark(sock, BPF_SK_STORAGE_GET_F_CREATE);
+    if mark.is_null() {
+        output::lost(LOSS_NO_SLOT, 1);
+        return None;
+    }
+    // SAFETY: not null, so a live value.
+    let mark = unsafe { &mut *mark };
+    if mark.slot == 0 {
+        let Ok(Some(index)) = FREE_SLOTS.pop() else {
+            output::lost(LOSS_NO_SLOT, 1);
+            return None;
+        };
+        mark.slot = index + 1;
+    } else {
+        mark.generation += 1;
+    }
+    let index = mark.slot.wrapping_sub(1);
+    let slot = SLOTS.get_ptr_mut(index)?;
+    // SAFETY: a live map value; the socket is not in use by another CPU while it begins or ends.
+    unsafe {
+        clear(slot);
+        (*slot).connection = cookie(sock) | u64::from(mark.generation & 0xffff) << 48;
+    }
+    Some(Followed { index, slot })
+}
+
+/// Gives the slot of a socket that will not be used again back.
+#[inline(always)]
+pub fn unfollow(sock: Typed<Sock>) {
+    let mark = mark(sock, 0);
+    if mark.is_null() {
+        return;
+    }
+    // SAFETY: not null, so a live value.
+    let index = unsafe { (*mark).slot }.wrapping_sub(1);
+    let Some(slot) = SLOTS.get_ptr_mut(index) else {
+        return;
+    };
+    // SAFETY: as above.
+    unsafe {
+        (*mark).slot = 0;
+        (*slot).phase = PHASE_FREE;
+        (*slot).connection = 0;
+    }
+    // The stack is as large as the table, so there is always room.
+    let _ = FREE_SLOTS.push(index, 0);
+}
+
+/// The socket's cookie: unique since boot, and what `ss -e` and sock_diag show (tracing since 5.12).
+#[inline(always)]
+pub fn cookie(sock: Typed<Sock>) -> u64 {
+    // SAFETY: the verifier knows `sock` as `struct sock`.
+    unsafe { bpf_get_socket_cookie(sock.0.cast_mut().cast()) }
+}
+
+/// Both ends of a connection.
+#[inline(always)]
+pub fn endpoints(sock: Typed<Sock>, to: *mut Endpoints) {
+    let family = SOCK_FAMILY.load(sock);
+    let (mut local, mut remote) = ([0u64; 2], [0u64; 2]);
+    if family == AF_INET {
+        local[0] = u64::from(SOCK_LOCAL_V4.load(sock));
+        remote[0] = u64::from(SOCK_REMOTE_V4.load(sock));
+    } else if family == AF_INET6 && SOCK_LOCAL_V6.present() {
+        local = SOCK_LOCAL_V6.load_pair(sock);
+        remote = SOCK_REMOTE_V6.load_pair(sock);
+    }
+    // SAFETY: `to` is inside a live map value or the stack.
+    unsafe {
+        (*to).family = family;
+        (*to).local_port = SOCK_LOCAL_PORT.load(sock);
+        (*to).remote_port = u16::from_be(SOCK_REMOTE_PORT.load(sock));
+        (*to).reserved = 0;
+        ptr::addr_of_mut!((*to).local_address)
+            .cast::<[u64; 2]>()
+            .write_unaligned(local);
+        ptr::addr_of_mut!((*to).remote_address)
+            .cast::<[u64; 2]>()
+            .write_unaligned(remote);
+    }
+}
+
+/// Zeroes a slot word by word: a `memset` would become a byte loop in the program.
+///
+/// # Safety
+/// `slot` is a live map value.
+#[inline(always)]
+unsafe fn clear(slot: *mut Slot) {
+    let words = slot.cast::<u64>();
+    for word in 0..size_of::<Slot>() / 8 {
+        // SAFETY: inside the slot.
+        unsafe { words.add(word).write_volatile(0) };
+    }
+    // SAFETY: as above; "the default" until the agent says otherwise.
+    unsafe { (*slot).capture_bytes = [u32::MAX; 2] };
+}
