@@ -1,0 +1,279 @@
+//! Probes: loads the kernel object, attaches each family, reports each verdict.
+//!
+//! One refused program costs one feature, never the agent; what is essential for it is said by each
+//! program in its family's list.
+
+pub mod process_life;
+pub mod socket_io;
+pub mod socket_life;
+
+use crate::{
+    config::Config,
+    health::{ProbeHealth, Verdict},
+    kernel_btf::{BtfError, KernelBtf},
+    records::{KernelMaps, MapError},
+};
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    programs::{Program as Loaded, ProgramError},
+};
+use sockmeter_abi::{field::ABSENT, kernel_arities, kernel_enumerators, kernel_fields};
+use std::{fs, os::fd::AsRawFd, path::Path};
+
+/// The kernel side, embedded by the build script.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sockmeter.bpf.o"));
+
+/// Where a program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// A kernel tracepoint with typed arguments (5.5).
+    Tracepoint(&'static str),
+    /// The entry of a kernel function (5.5, x86-64).
+    Entry(&'static str),
+    /// The return of a kernel function (5.5, x86-64).
+    Exit(&'static str),
+}
+
+impl Attach {
+    /// As the `kind` label and `check` say it.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Tracepoint(_) => "tp_btf",
+            Self::Entry(_) => "fentry",
+            Self::Exit(_) => "fexit",
+        }
+    }
+
+    /// The function or tracepoint.
+    pub const fn target(self) -> &'static str {
+        match self {
+            Self::Tracepoint(target) | Self::Entry(target) | Self::Exit(target) => target,
+        }
+    }
+
+    fn exists(self, btf: &KernelBtf) -> bool {
+        match self {
+            Self::Tracepoint(name) => btf.has_tracepoint(name),
+            Self::Entry(name) | Self::Exit(name) => btf.has_function(name),
+        }
+    }
+}
+
+/// One program of the kernel object.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// Its name in the object.
+    pub name: &'static str,
+    /// Where it goes.
+    pub attach: Attach,
+    /// Without it the agent cannot do its main job and is not ready.
+    pub essential: bool,
+    /// What is not measured without it.
+    pub gives: &'static str,
+}
+
+/// An attach family: one file on each side.
+pub struct Family {
+    /// The files' name.
+    pub name: &'static str,
+    /// Its programs, in the order in which they are attached.
+    pub programs: &'static [Program],
+}
+
+/// Every family, in the order in which they are attached: processes first, so that no connection's
+/// process is missed.
+pub const ALL: &[&Family] = &[&process_life::FAMILY, &socket_life::FAMILY, &socket_io::FAMILY];
+
+/// Why the probes cannot be had at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The build carried no object.
+    #[error("this build carries no kernel object: build it with `cargo xtask build-ebpf`, or run `cargo xtask run`")]
+    NoObject,
+    /// The kernel's types.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// A field that the programs cannot do without has another size than they expect.
+    #[error("kernel field {field} is {found} bytes wide where {expected} are expected: this kernel is not supported")]
+    FieldSize {
+        /// `struct.member`.
+        field: String,
+        /// Bytes in the running kernel.
+        found: u32,
+        /// Bytes that the programs load.
+        expected: u32,
+    },
+    /// aya or the kernel refused the object.
+    #[error("cannot load the kernel object: {0}")]
+    Load(String),
+    /// A map cannot be used.
+    #[error(transparent)]
+    Map(#[from] MapError),
+}
+
+/// The loaded programs; dropping it detaches them all.
+pub struct Probes {
+    ebpf: Ebpf,
+    verdicts: Vec<ProbeHealth>,
+}
+
+impl Probes {
+    /// Loads the object for the running kernel and creates its maps; nothing is attached yet.
+    ///
+    /// # Errors
+    /// No BTF, no right to load, or a kernel that differs where it must not.
+    pub fn load(config: &Config) -> Result<(Self, KernelMaps), ProbeError> {
+        if OBJECT.is_empty() {
+            return Err(ProbeError::NoObject);
+        }
+        let numbers = resolve(&KernelBtf::open(Path::new(crate::kernel_btf::SYSTEM_PATH))?)?;
+        let agent_pid = std::process::id();
+        let mut loader = EbpfLoader::new();
+        for (name, value) in &numbers {
+            loader.override_global(name, value, true);
+        }
+        loader
+            .override_global("AGENT_PID", &agent_pid, true)
+            .override_global("CAPTURE_BYTES", &config.kernel.capture_bytes_max, true)
+            .map_max_entries("RING", config.kernel.ring_bytes)
+            .map_max_entries("SLOTS", config.kernel.connections_max)
+            .map_max_entries("FREE_SLOTS", config.kernel.connections_max);
+        let mut ebpf = loader.load(OBJECT).map_err(|error| ProbeError::Load(chain(&error)))?;
+        let maps = KernelMaps::take(&mut ebpf, config.kernel.connections_max)?;
+        Ok((Self { ebpf, verdicts: Vec::new() }, maps))
+    }
+
+    /// Attaches every program that the kernel takes, and notes a verdict for each.
+    ///
+    /// # Errors
+    /// The kernel's types cannot be read a second time.
+    pub fn attach(&mut self) -> Result<&[ProbeHealth], ProbeError> {
+        let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Load(chain(&error)))?;
+        let known = KernelBtf::open(Path::new(crate::kernel_btf::SYSTEM_PATH))?;
+        for family in ALL {
+            for program in family.programs {
+                let verdict = if program.attach.exists(&known) {
+                    match self.attach_one(program, &btf) {
+                        Ok(()) => Verdict::Attached,
+                        Err(why) => Verdict::Failed { why },
+                    }
+                } else {
+                    let target = program.attach.target();
+                    Verdict::Unsupported { why: format!("this kernel has no {target}") }
+                };
+                self.verdicts.push(ProbeHealth {
+                    program: program.name,
+                    family: family.name,
+                    kind: program.attach.kind(),
+                    essential: program.essential,
+                    verdict,
+                });
+            }
+        }
+        Ok(&self.verdicts)
+    }
+
+    fn attach_one(&mut self, program: &Program, btf: &Btf) -> Result<(), String> {
+        let loaded = self
+            .ebpf
+            .program_mut(program.name)
+            .ok_or_else(|| format!("the kernel object has no program {}", program.name))?;
+        let target = program.attach.target();
+        match loaded {
+            Loaded::BtfTracePoint(loaded) => {
+                loaded.load(target, btf).and_then(|()| loaded.attach().map(drop))
+            }
+            Loaded::FEntry(loaded) => {
+                loaded.load(target, btf).and_then(|()| loaded.attach().map(drop))
+            }
+            Loaded::FExit(loaded) => {
+                loaded.load(target, btf).and_then(|()| loaded.attach().map(drop))
+            }
+            _ => return Err(format!("program {} is of an unexpected type", program.name)),
+        }
+        .map_err(|error| explain(&error))
+    }
+
+    /// What became of each program.
+    pub fn verdicts(&self) -> &[ProbeHealth] {
+        &self.verdicts
+    }
+
+    /// How often the kernel skipped each program because it was already running on that CPU
+    /// (`recursion_misses`, since 5.12), by program name.
+    pub fn missed(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let programs = ALL.iter().flat_map(|family| {
+            family.programs.iter().map(move |program| (program.name, family.name))
+        });
+        programs
+            .filter_map(|(name, family)| {
+                let fd = self.ebpf.program(name)?.fd().ok()?;
+                let info = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
+                let text = fs::read_to_string(info).ok()?;
+                let line = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
+                Some((name, family, line.trim().parse().ok()?))
+            })
+            .collect()
+    }
+}
+
+use std::os::fd::AsFd;
+
+/// The values of the frozen globals that depend on the kernel.
+fn resolve(btf: &KernelBtf) -> Result<Vec<(&'static str, u32)>, ProbeError> {
+    let mut numbers = Vec::new();
+    macro_rules! fields {
+        ($($name:ident: $size:literal, $owner:literal, $paths:literal;)*) => {
+            $({
+                let member = btf.member($owner, $paths);
+                if let Some(member) = member && member.size_bytes != $size {
+                    return Err(ProbeError::FieldSize {
+                        field: format!("{}.{}", $owner, $paths),
+                        found: member.size_bytes,
+                        expected: $size,
+                    });
+                }
+                numbers.push((stringify!($name), member.map_or(ABSENT, |member| member.offset_bytes)));
+            })*
+        };
+    }
+    macro_rules! enumerators {
+        ($($name:ident: $owner:literal, $enumerator:literal;)*) => {
+            $(numbers.push((stringify!($name), btf.enumerator($owner, $enumerator).unwrap_or(ABSENT)));)*
+        };
+    }
+    macro_rules! arities {
+        ($($name:ident: $function:literal;)*) => {
+            $(numbers.push((stringify!($name), btf.arity($function).unwrap_or(ABSENT)));)*
+        };
+    }
+    kernel_fields!(fields);
+    kernel_enumerators!(enumerators);
+    kernel_arities!(arities);
+    Ok(numbers)
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// A program's refusal on one line: the verifier's last words rather than its whole log.
+fn explain(error: &ProgramError) -> String {
+    let ProgramError::LoadError { io_error, verifier_log } = error else { return chain(error) };
+    let log = verifier_log.to_string();
+    let last: Vec<&str> = log
+        .lines()
+        .filter(|line| !line.starts_with("processed ") && !line.trim().is_empty())
+        .rev()
+        .take(3)
+        .collect();
+    let last: Vec<&str> = last.into_iter().rev().collect();
+    format!("the verifier refused it: {io_error}: {}", last.join("; "))
+}

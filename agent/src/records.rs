@@ -1,0 +1,437 @@
+//! Records: what the kernel said, typed; what the edge adds to it; and the reading of both.
+//!
+//! A [`Record`] is all that the stages behind this one ever learn, so a file of records replays a run.
+
+pub mod maps;
+pub mod recording;
+
+pub use maps::{KernelMaps, MapError};
+
+use crate::{
+    connections::{ConnectionId, Direction, Role},
+    identity::process::Facts,
+};
+use serde::{Deserialize, Serialize};
+use sockmeter_abi::{RECEIVE, record as wire};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+use zerocopy::FromBytes;
+
+/// Something that happened. Times are `CLOCK_MONOTONIC` nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record<'a> {
+    /// A connection began, or its first use was seen.
+    Opened(Opened),
+    /// A connect ended without a connection.
+    ConnectFailed(ConnectFailed),
+    /// One call moved bytes.
+    #[serde(borrow)]
+    Segment(Segment<'a>),
+    /// A connection ended.
+    Closed(Closed),
+    /// A process forked.
+    Forked {
+        /// The new process.
+        pid: u32,
+        /// Its parent, whose program it runs.
+        parent_pid: u32,
+        /// Its start, nanoseconds since boot.
+        start_boottime_ns: u64,
+    },
+    /// A process began to run a program.
+    Executed {
+        /// The process.
+        pid: u32,
+        /// Its parent.
+        parent_pid: u32,
+        /// Its start, nanoseconds since boot.
+        start_boottime_ns: u64,
+        /// The program's file, possibly cut.
+        file: String,
+    },
+    /// A process ended.
+    Ended {
+        /// The process.
+        pid: u32,
+        /// When.
+        time_ns: u64,
+    },
+    /// Edge: what /proc tells of a process, ahead of the first record that needs it.
+    Process(Facts),
+    /// Edge: a connection that was open before the probes, as the kernel lists it.
+    Adopted(Adopted),
+    /// Edge: what the kernel's own table says of a connection now.
+    Table(Table),
+    /// Edge: what was lost so far, by reason; only ever grows.
+    Losses(Vec<(Cow<'static, str>, u64)>),
+    /// Edge: time went on.
+    Tick {
+        /// Now.
+        time_ns: u64,
+    },
+}
+
+/// See [`Record::Opened`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// Which.
+    pub connection: ConnectionId,
+    /// Its place in the kernel's table.
+    pub slot: u32,
+    /// The process's end.
+    pub role: Role,
+    /// It was open before the probes.
+    pub adopted: bool,
+    /// When.
+    pub time_ns: u64,
+    /// Client: from SYN to established.
+    pub connect_ns: u64,
+    /// The process that connected or accepted.
+    pub pid: u32,
+    /// This end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub remote: SocketAddr,
+}
+
+/// See [`Record::ConnectFailed`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectFailed {
+    /// As errno(3) counts them; zero when the process gave up.
+    pub errno: u16,
+    /// The process that tried.
+    pub pid: u32,
+    /// When.
+    pub time_ns: u64,
+    /// From SYN to the failure.
+    pub connect_ns: u64,
+    /// Who was to be reached.
+    pub remote: SocketAddr,
+}
+
+/// See [`Record::Segment`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment<'a> {
+    /// Which.
+    pub connection: ConnectionId,
+    /// Which way.
+    pub direction: Direction,
+    /// Bytes moved in this direction before this call.
+    pub position: u64,
+    /// Bytes moved.
+    pub length_bytes: u32,
+    /// Receive: when the newest packet arrived (zero if unknown). Transmit: when the call began.
+    pub begin_ns: u64,
+    /// When the call ended.
+    pub time_ns: u64,
+    /// The process that called.
+    pub pid: u32,
+    /// The first bytes, as many as were captured.
+    #[serde(borrow, with = "recording::latin1")]
+    pub content: Cow<'a, [u8]>,
+}
+
+/// See [`Record::Closed`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// Which.
+    pub connection: ConnectionId,
+    /// As errno(3) counts them; zero for an orderly end.
+    pub errno: u16,
+    /// Segments sent again.
+    pub retransmits: u32,
+    /// When.
+    pub time_ns: u64,
+    /// Final positions, received and transmitted.
+    pub bytes: [u64; 2],
+}
+
+/// See [`Record::Adopted`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopted {
+    /// Which.
+    pub connection: ConnectionId,
+    /// From the listening sockets; unknown where they do not tell.
+    pub role: Role,
+    /// The process that holds it.
+    pub pid: u32,
+    /// When it was listed.
+    pub time_ns: u64,
+    /// This end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub remote: SocketAddr,
+}
+
+/// See [`Record::Table`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// Which.
+    pub connection: ConnectionId,
+    /// Its place in the kernel's table.
+    pub slot: u32,
+    /// Is it still open?
+    pub open: bool,
+    /// The process's end.
+    pub role: Role,
+    /// It was open before the probes.
+    pub adopted: bool,
+    /// The process that connected, accepted or was first seen.
+    pub pid: u32,
+    /// When this was read.
+    pub time_ns: u64,
+    /// Bytes moved, received and transmitted.
+    pub bytes: [u64; 2],
+    /// Segments sent again.
+    pub retransmits: u32,
+    /// This end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub remote: SocketAddr,
+}
+
+/// A record that is shorter than its kind, or of no known kind: the two sides do not match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the kernel side wrote a record that is not understood (kind {kind}, {length} bytes)")]
+pub struct Malformed {
+    /// What its first field says.
+    pub kind: u16,
+    /// Its length.
+    pub length: usize,
+}
+
+impl<'a> Record<'a> {
+    /// Reads one record as the kernel side wrote it.
+    ///
+    /// # Errors
+    /// The bytes are not a record.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let kind = bytes.first_chunk().map_or(0, |chunk| u16::from_ne_bytes(*chunk));
+        match kind {
+            wire::OPENED => prefix(bytes).map(|(record, _)| opened(record)),
+            wire::CONNECT_FAILED => prefix(bytes).map(|(record, _)| connect_failed(record)),
+            wire::SEGMENT => prefix(bytes).and_then(|(record, rest)| segment(record, rest)),
+            wire::CLOSED => prefix(bytes).map(|(record, _)| closed(record)),
+            wire::PROCESS_STARTED => prefix(bytes).map(|(record, _)| started(record)),
+            wire::PROCESS_ENDED => prefix(bytes).map(|(record, _)| {
+                let wire::ProcessEnded { kind: _, reserved: _, pid, time_ns } = record;
+                Self::Ended { pid, time_ns }
+            }),
+            _ => None,
+        }
+        .ok_or(Malformed { kind, length: bytes.len() })
+    }
+
+    /// The process whose name the stages will ask for, if any.
+    pub fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Opened(Opened { pid, .. })
+            | Self::ConnectFailed(ConnectFailed { pid, .. })
+            | Self::Segment(Segment { pid, .. })
+            | Self::Adopted(Adopted { pid, .. })
+            | Self::Table(Table { pid, .. }) => Some(*pid),
+            _ => None,
+        }
+    }
+}
+
+fn prefix<T: FromBytes>(bytes: &[u8]) -> Option<(T, &[u8])> {
+    T::read_from_prefix(bytes).ok()
+}
+
+pub(crate) fn role(wire: u8) -> Role {
+    match wire {
+        wire::ROLE_SERVER => Role::Server,
+        wire::ROLE_CLIENT => Role::Client,
+        _ => Role::Unknown,
+    }
+}
+
+/// Both ends; IPv4 in IPv6 (`::ffff:a.b.c.d`) is shown as IPv4.
+pub(crate) fn endpoints(wire: &wire::Endpoints) -> (SocketAddr, SocketAddr) {
+    let wire::Endpoints {
+        family,
+        local_port,
+        remote_port,
+        reserved: _,
+        local_address,
+        remote_address,
+    } = wire;
+    let address = |bytes: &[u8; 16]| {
+        if *family == libc::AF_INET as u16 {
+            let [a, b, c, d, ..] = *bytes;
+            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+        } else {
+            Ipv6Addr::from(*bytes).to_canonical()
+        }
+    };
+    (
+        SocketAddr::new(address(local_address), *local_port),
+        SocketAddr::new(address(remote_address), *remote_port),
+    )
+}
+
+fn opened(record: wire::Opened) -> Record<'static> {
+    let wire::Opened {
+        kind: _,
+        role: end,
+        origin,
+        slot,
+        connection,
+        time_ns,
+        connect_ns,
+        pid,
+        reserved: _,
+        endpoints: ends,
+    } = record;
+    let (local, remote) = endpoints(&ends);
+    Record::Opened(Opened {
+        connection: ConnectionId(connection),
+        slot,
+        role: role(end),
+        adopted: origin == wire::ORIGIN_ADOPTED,
+        time_ns,
+        connect_ns,
+        pid,
+        local,
+        remote,
+    })
+}
+
+fn connect_failed(record: wire::ConnectFailed) -> Record<'static> {
+    let wire::ConnectFailed {
+        kind: _,
+        errno,
+        pid,
+        connection: _,
+        time_ns,
+        connect_ns,
+        endpoints: ends,
+    } = record;
+    let (_, remote) = endpoints(&ends);
+    Record::ConnectFailed(ConnectFailed { errno, pid, time_ns, connect_ns, remote })
+}
+
+fn segment(record: wire::Segment, content: &[u8]) -> Option<Record<'_>> {
+    let wire::Segment {
+        kind: _,
+        direction,
+        reserved: _,
+        length_bytes,
+        connection,
+        position,
+        begin_ns,
+        time_ns,
+        pid,
+        captured_bytes,
+    } = record;
+    // The ring pads records, so the length that was written counts.
+    let content = content.get(..captured_bytes as usize)?;
+    Some(Record::Segment(Segment {
+        connection: ConnectionId(connection),
+        direction: if usize::from(direction) == RECEIVE {
+            Direction::Receive
+        } else {
+            Direction::Transmit
+        },
+        position,
+        length_bytes,
+        begin_ns,
+        time_ns,
+        pid,
+        content: Cow::Borrowed(content),
+    }))
+}
+
+fn closed(record: wire::Closed) -> Record<'static> {
+    let wire::Closed { kind: _, errno, retransmits, connection, time_ns, bytes } = record;
+    Record::Closed(Closed {
+        connection: ConnectionId(connection),
+        errno,
+        retransmits,
+        time_ns,
+        bytes,
+    })
+}
+
+fn started(record: wire::ProcessStarted) -> Record<'static> {
+    let wire::ProcessStarted {
+        kind: _,
+        cause,
+        reserved: _,
+        pid,
+        parent_pid,
+        reserved2: _,
+        time_ns: _,
+        start_boottime_ns,
+        cgroup: _,
+        file,
+    } = record;
+    if cause == wire::CAUSE_EXEC {
+        let end = file.iter().position(|byte| *byte == 0).unwrap_or(file.len());
+        let file = String::from_utf8_lossy(file.get(..end).unwrap_or_default()).into_owned();
+        Record::Executed { pid, parent_pid, start_boottime_ns, file }
+    } else {
+        Record::Forked { pid, parent_pid, start_boottime_ns }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::IntoBytes;
+
+    fn wire_segment(captured_bytes: u32) -> wire::Segment {
+        wire::Segment {
+            kind: wire::SEGMENT,
+            direction: 1,
+            reserved: 0,
+            length_bytes: 10,
+            connection: 7,
+            position: 100,
+            begin_ns: 5,
+            time_ns: 6,
+            pid: 42,
+            captured_bytes,
+        }
+    }
+
+    #[test]
+    fn a_segment_carries_as_many_bytes_as_were_captured() {
+        let mut bytes = wire_segment(3).as_bytes().to_vec();
+        bytes.extend(b"abcPADDING");
+        let Ok(Record::Segment(segment)) = Record::parse(&bytes) else { panic!("not a segment") };
+        assert_eq!(segment.content.as_ref(), b"abc");
+        assert_eq!((segment.position, segment.length_bytes, segment.pid), (100, 10, 42));
+        assert_eq!(segment.direction, Direction::Transmit);
+    }
+
+    #[test]
+    fn short_and_unknown_records_are_malformed() {
+        let bytes = wire_segment(3).as_bytes().to_vec();
+        assert_eq!(Record::parse(&bytes), Err(Malformed { kind: wire::SEGMENT, length: 48 }));
+        assert!(Record::parse(&bytes[..47]).is_err());
+        assert_eq!(Record::parse(&[99, 0]), Err(Malformed { kind: 99, length: 2 }));
+        assert!(Record::parse(&[]).is_err());
+    }
+
+    #[test]
+    fn mapped_addresses_are_shown_as_ipv4() {
+        let mut address = [0u8; 16];
+        address[10..].copy_from_slice(&[0xff, 0xff, 192, 0, 2, 1]);
+        let ends = wire::Endpoints {
+            family: libc::AF_INET6 as u16,
+            local_port: 80,
+            remote_port: 9,
+            reserved: 0,
+            local_address: address,
+            remote_address: Ipv6Addr::LOCALHOST.octets(),
+        };
+        let (local, remote) = endpoints(&ends);
+        assert_eq!(local.to_string(), "192.0.2.1:80");
+        assert_eq!(remote.to_string(), "[::1]:9");
+    }
+}

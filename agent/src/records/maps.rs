@@ -1,0 +1,184 @@
+//! The kernel's maps: the ring of records, the table of connections, the loss counters.
+//!
+//! The only unsafe code of the agent: a view of shared memory.
+
+#![allow(unsafe_code, reason = "the connection table is memory that the kernel writes")]
+
+use aya::{
+    Ebpf,
+    maps::{Map, MapData, PerCpuArray, RingBuf, Stack},
+};
+use sockmeter_abi::{field::LOSS_COUNTERS, slot::Slot};
+use std::{
+    io,
+    mem::offset_of,
+    os::fd::AsRawFd,
+    ptr::{self, NonNull},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+};
+use zerocopy::FromBytes;
+
+/// A map of the kernel object cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MapError {
+    /// The object and the agent do not match.
+    #[error("the kernel object has no map {0} of the expected type")]
+    Missing(&'static str),
+    /// The kernel refused.
+    #[error("cannot use the kernel map {map}: {why}")]
+    Refused {
+        /// Which.
+        map: &'static str,
+        /// Why.
+        why: String,
+    },
+}
+
+/// All that the agent reads from, and writes to, the kernel side.
+pub struct KernelMaps {
+    ring: RingBuf<MapData>,
+    losses: PerCpuArray<MapData, [u64; LOSS_COUNTERS]>,
+    /// The table of connections.
+    pub slots: Slots,
+}
+
+fn take(ebpf: &mut Ebpf, map: &'static str) -> Result<Map, MapError> {
+    ebpf.take_map(map).ok_or(MapError::Missing(map))
+}
+
+fn refused(map: &'static str) -> impl Fn(aya::maps::MapError) -> MapError {
+    move |error| MapError::Refused { map, why: error.to_string() }
+}
+
+impl KernelMaps {
+    /// Takes the maps out of a loaded object and hands all slots to the kernel side.
+    ///
+    /// # Errors
+    /// The object is another one, or memory cannot be mapped.
+    pub fn take(ebpf: &mut Ebpf, connections_max: u32) -> Result<Self, MapError> {
+        let mut free = Stack::<_, u32>::try_from(take(ebpf, "FREE_SLOTS")?)
+            .map_err(refused("FREE_SLOTS"))?;
+        // Pushed from the end, so that the first slots are used first.
+        for index in (0..connections_max).rev() {
+            free.push(index, 0).map_err(refused("FREE_SLOTS"))?;
+        }
+        let Map::Array(slots) = take(ebpf, "SLOTS")? else {
+            return Err(MapError::Missing("SLOTS"));
+        };
+        Ok(Self {
+            ring: RingBuf::try_from(take(ebpf, "RING")?).map_err(refused("RING"))?,
+            losses: PerCpuArray::try_from(take(ebpf, "LOSSES")?).map_err(refused("LOSSES"))?,
+            slots: Slots::map(slots, connections_max)?,
+        })
+    }
+
+    /// Hands the oldest record to `each`, if there is one.
+    pub fn next<T>(&mut self, each: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        self.ring.next().map(|item| each(&item))
+    }
+
+    /// What was lost since the programs were loaded, summed over all CPUs; see `abi::field`.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn losses(&self) -> Result<[u64; LOSS_COUNTERS], MapError> {
+        let per_cpu = self.losses.get(&0, 0).map_err(refused("LOSSES"))?;
+        let mut sums = [0; LOSS_COUNTERS];
+        for counters in per_cpu.iter() {
+            for (sum, counter) in sums.iter_mut().zip(counters) {
+                *sum += counter;
+            }
+        }
+        Ok(sums)
+    }
+}
+
+/// The table of connections, mapped into the agent's memory. The kernel writes it at any time, so all
+/// accesses are atomic words; a slot may be half-way through a change when it is read.
+pub struct Slots {
+    base: NonNull<u8>,
+    length_bytes: usize,
+    count: u32,
+    /// Keeps the map alive.
+    _map: MapData,
+}
+
+// SAFETY: the mapping is shared memory without thread affinity, and all accesses are atomic.
+unsafe impl Send for Slots {}
+
+impl Slots {
+    fn map(map: MapData, count: u32) -> Result<Self, MapError> {
+        let length_bytes = count as usize * size_of::<Slot>();
+        // SAFETY: a new shared mapping of a descriptor that we own; the kernel rounds up to pages.
+        let base = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                length_bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                map.fd().as_fd().as_raw_fd(),
+                0,
+            )
+        };
+        let why = || io::Error::last_os_error().to_string();
+        if base == libc::MAP_FAILED {
+            return Err(MapError::Refused { map: "SLOTS", why: why() });
+        }
+        let base = NonNull::new(base.cast())
+            .ok_or_else(|| MapError::Refused { map: "SLOTS", why: why() })?;
+        Ok(Self { base, length_bytes, count, _map: map })
+    }
+
+    /// How many slots there are.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    fn word(&self, index: u32, offset: usize) -> Option<NonNull<u8>> {
+        (index < self.count).then(|| {
+            // SAFETY: `index` is in range and `offset` is inside a slot (all callers use offsets of
+            // its fields), so the result is inside the mapping.
+            unsafe { self.base.add(index as usize * size_of::<Slot>() + offset) }
+        })
+    }
+
+    /// A copy of a slot; `None` if there is no such slot.
+    pub fn read(&self, index: u32) -> Option<Slot> {
+        let base = self.word(index, 0)?;
+        let mut bytes = [0u8; size_of::<Slot>()];
+        for (number, chunk) in bytes.chunks_exact_mut(8).enumerate() {
+            // SAFETY: slots are 8-byte aligned multiples of 8 bytes inside the live mapping.
+            let word = unsafe { base.cast::<AtomicU64>().add(number).as_ref() };
+            chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+        }
+        Slot::read_from_bytes(&bytes).ok()
+    }
+
+    /// How many bytes per call the kernel side captures on a connection from now on; `direction` is
+    /// `abi::RECEIVE` or `abi::TRANSMIT`.
+    pub fn set_capture_bytes(&self, index: u32, direction: usize, bytes: u32) {
+        let offset = offset_of!(Slot, capture_bytes) + 4 * (direction & 1);
+        if let Some(word) = self.word(index, offset) {
+            // SAFETY: an aligned 32-bit field inside the live mapping.
+            unsafe { word.cast::<AtomicU32>().as_ref() }.store(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Nothing before `position` need be captured; `direction` as above.
+    pub fn set_skip_until(&self, index: u32, direction: usize, position: u64) {
+        let offset = offset_of!(Slot, skip_until) + 8 * (direction & 1);
+        if let Some(word) = self.word(index, offset) {
+            // SAFETY: an aligned 64-bit field inside the live mapping.
+            unsafe { word.cast::<AtomicU64>().as_ref() }.store(position, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours and nothing borrows from it any more.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.length_bytes) };
+    }
+}
+
+use std::os::fd::AsFd;
