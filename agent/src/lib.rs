@@ -8,11 +8,16 @@
 
 #![deny(unsafe_code)]
 
+pub mod cli;
 pub mod config;
 pub mod connections;
 pub mod exchanges;
 pub mod export;
 pub mod health;
 pub mod identity;
+pub mod kernel_btf;
+pub mod log;
+pub mod probes;
 pub mod protocol;
+pub mod records;
 pub mod series;

@@ -18,7 +18,7 @@ use aya::{
     programs::{Program as Loaded, ProgramError},
 };
 use sockmeter_abi::{field::ABSENT, kernel_arities, kernel_enumerators, kernel_fields};
-use std::{fs, os::fd::AsRawFd, path::Path};
+use std::{fs, os::fd::{AsFd, AsRawFd}, path::Path};
 
 /// The kernel side, embedded by the build script.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sockmeter.bpf.o"));
@@ -216,8 +216,6 @@ impl Probes {
             .collect()
     }
 }
-
-use std::os::fd::AsFd;
 
 /// The values of the frozen globals that depend on the kernel.
 fn resolve(btf: &KernelBtf) -> Result<Vec<(&'static str, u32)>, ProbeError> {

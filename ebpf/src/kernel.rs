@@ -1,6 +1,9 @@
 //! The running kernel's structs: typed pointers, and fields whose offsets the loader fills in.
 
-use aya_ebpf::{EbpfContext, Global, helpers::bpf_ktime_get_ns};
+use aya_ebpf::{
+    EbpfContext, Global,
+    helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel},
+};
 use core::marker::PhantomData;
 use sockmeter_abi::field::ABSENT;
 
@@ -64,6 +67,14 @@ impl<S, T: Copy> Field<S, T> {
     pub fn load(&self, base: Typed<S>) -> T {
         // SAFETY: the verifier checks the access against the kernel's BTF and makes it fault-proof.
         unsafe { self.address(base.0).read_volatile() }
+    }
+
+    /// A load through the helper: the verifier takes the result for a plain number. For pointers to
+    /// calculate with, which it does not allow on those it knows the type of.
+    #[inline(always)]
+    pub fn load_untyped(&self, base: Typed<S>) -> Option<T> {
+        // SAFETY: the helper checks the address and fails on a bad one.
+        unsafe { bpf_probe_read_kernel(self.address(base.0)) }.ok()
     }
 }
 
@@ -136,12 +147,11 @@ pub fn now_ns() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// The return value of the traced function, which lies behind its `arity` arguments. Written as inline
-/// assembly because LLVM merges two such loads into one with a variable offset, which the verifier
-/// refuses; `bpf_get_func_ret` exists only since 5.17.
+/// Word `index` of a tracing context: the arguments, then the return value. Written as inline assembly
+/// because LLVM merges two such loads into one with a variable offset, which the verifier refuses.
 #[inline(always)]
-pub fn returned(ctx: &impl EbpfContext, arity: u32) -> Option<u64> {
-    macro_rules! slot {
+pub fn word(ctx: &impl EbpfContext, index: u32) -> u64 {
+    macro_rules! load {
         ($offset:literal) => {{
             let value: u64;
             // SAFETY: a load from the context; the verifier bounds it by the function's signature.
@@ -155,12 +165,12 @@ pub fn returned(ctx: &impl EbpfContext, arity: u32) -> Option<u64> {
             value
         }};
     }
-    Some(match arity {
-        2 => slot!(16),
-        3 => slot!(24),
-        4 => slot!(32),
-        5 => slot!(40),
-        6 => slot!(48),
-        _ => return None,
-    })
+    match index {
+        2 => load!(16),
+        3 => load!(24),
+        4 => load!(32),
+        5 => load!(40),
+        6 => load!(48),
+        _ => 0,
+    }
 }

@@ -7,7 +7,7 @@ use crate::{
     kernel::{
         ITER_SINGLE, ITER_VECTOR, MESSAGE_ITER_BUFFER, MESSAGE_ITER_KIND, MESSAGE_ITER_OFFSET,
         MESSAGE_ITER_SEGMENTS, Message, RECEIVE_ARITY, SOCKET_SOCK, Sock, Socket, TCP_CLOCK_NS,
-        TcpSock, Typed, now_ns, returned,
+        TcpSock, Typed, now_ns, word,
     },
     output::{self, Draft},
     watch::{self, Followed},
@@ -33,9 +33,12 @@ const MSG_PEEK: i32 = 0x2;
 const MSG_TRUNC: i32 = 0x20;
 const MSG_ERRQUEUE: i32 = 0x2000;
 
-/// Buffers of a vector that are walked back, and gathered, at most; behind that the content of a call
-/// counts as unseen. nginx sends up to 64 at once.
-const VECTOR_MAX: usize = 64;
+/// Buffers of a vector that are walked back at most; the content of a call with more is unseen. nginx
+/// sends up to 64 at once.
+const WALK_MAX: usize = 64;
+
+/// Buffers that are gathered at most; what lies behind them is unseen.
+const GATHER_MAX: usize = 16;
 
 /// `struct iovec`, part of the kernel's user API.
 #[repr(C)]
@@ -71,34 +74,42 @@ pub fn socket_send_begin(ctx: FEntryContext) -> i32 {
 #[fexit(function = "tcp_sendmsg")]
 pub fn socket_send(ctx: FExitContext) -> i32 {
     let sock = Typed::<Sock>(ctx.arg(0));
-    let length = returned(&ctx, 3).unwrap_or(0) as i32;
-    segment(sock, TRANSMIT, length, Some(Typed(ctx.arg(1))));
+    let length = word(&ctx, 3) as i32;
+    segment(sock, TRANSMIT, length, Some(Typed(ctx.arg(1))), true);
     0
 }
 
 /// sendfile and splice to a socket; gone in 6.5, where they come through `tcp_sendmsg`.
 #[fexit(function = "tcp_sendpage")]
 pub fn socket_sendpage(ctx: FExitContext) -> i32 {
-    let length = returned(&ctx, 5).unwrap_or(0) as i32;
-    segment(Typed(ctx.arg(0)), TRANSMIT, length, None);
+    let length = word(&ctx, 5) as i32;
+    segment(Typed(ctx.arg(0)), TRANSMIT, length, None, false);
     0
 }
 
 #[fexit(function = "tcp_recvmsg")]
 pub fn socket_receive(ctx: FExitContext) -> i32 {
     let arity = RECEIVE_ARITY.load();
-    let Some(length) = returned(&ctx, arity) else {
-        return 0;
-    };
+    let length = word(&ctx, arity) as i32;
     // Up to 5.18 `nonblock` stands before the flags.
-    let flags: i32 = if arity == 6 { ctx.arg(4) } else { ctx.arg(3) };
+    let flags = if arity == 6 {
+        word(&ctx, 4)
+    } else {
+        word(&ctx, 3)
+    } as i32;
     // Peeked bytes are received later; urgent data and the error queue are not part of the stream.
     if flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) != 0 {
         return 0;
     }
     // MSG_TRUNC throws the bytes away without copying them.
-    let message = (flags & MSG_TRUNC == 0).then(|| Typed::<Message>(ctx.arg(1)));
-    segment(Typed(ctx.arg(0)), RECEIVE, length as i32, message);
+    let copied = flags & MSG_TRUNC == 0;
+    segment(
+        Typed(ctx.arg(0)),
+        RECEIVE,
+        length,
+        Some(Typed(ctx.arg(1))),
+        copied,
+    );
     0
 }
 
@@ -106,14 +117,21 @@ pub fn socket_receive(ctx: FExitContext) -> i32 {
 #[fexit(function = "tcp_splice_read")]
 pub fn socket_splice(ctx: FExitContext) -> i32 {
     let socket = Typed::<Socket>(ctx.arg(0));
-    let length = returned(&ctx, 5).unwrap_or(0) as i32;
-    segment(SOCKET_SOCK.load(socket), RECEIVE, length, None);
+    let length = word(&ctx, 5) as i32;
+    segment(SOCKET_SOCK.load(socket), RECEIVE, length, None, false);
     0
 }
 
-/// Counts the bytes of one call and tells the agent.
+/// Counts the bytes of one call and tells the agent. `copied`: they are where `message` says. (A flag of
+/// its own, because the verifier forgets the type of a pointer that may also be absent.)
 #[inline(always)]
-fn segment(sock: Typed<Sock>, direction: usize, length: i32, message: Option<Typed<Message>>) {
+fn segment(
+    sock: Typed<Sock>,
+    direction: usize,
+    length: i32,
+    message: Option<Typed<Message>>,
+    copied: bool,
+) {
     if length <= 0 {
         return;
     }
@@ -156,7 +174,7 @@ fn segment(sock: Typed<Sock>, direction: usize, length: i32, message: Option<Typ
     segment.time_ns = time_ns;
     segment.pid = pid;
     let captured_bytes = match message {
-        Some(message) if wanted > 0 => capture(message, length as u64, wanted, draft),
+        Some(message) if copied && wanted > 0 => capture(message, length as u64, wanted, draft),
         _ => 0,
     };
     segment.captured_bytes = captured_bytes;
@@ -218,15 +236,17 @@ fn capture(message: Typed<Message>, length: u64, wanted: u32, draft: *mut Draft)
     let kind = u32::from(MESSAGE_ITER_KIND.load(message));
     let offset = MESSAGE_ITER_OFFSET.load(message);
     let place = if MESSAGE_ITER_BUFFER.present() && kind == ITER_SINGLE.load() {
-        let base = MESSAGE_ITER_BUFFER.load(message);
-        Some(Place {
+        // Shares its place with the vector's pointer, which the verifier takes it for.
+        let base = MESSAGE_ITER_BUFFER.load_untyped(message);
+        base.map(|base| Place {
             vector: 0,
             base,
             length: offset,
             offset: offset.wrapping_sub(length),
         })
     } else if kind == ITER_VECTOR.load() {
-        walk_back(MESSAGE_ITER_SEGMENTS.load(message), offset, length)
+        let vector = MESSAGE_ITER_SEGMENTS.load_untyped(message);
+        vector.and_then(|vector| walk_back(vector, offset, length))
     } else {
         // Pages (sendfile, splice) and kernel buffers: their content is not read.
         None
@@ -258,7 +278,7 @@ fn walk_back(vector: u64, offset: u64, length: u64) -> Option<Place> {
         });
     }
     left -= offset;
-    for _ in 0..VECTOR_MAX {
+    for _ in 0..WALK_MAX {
         vector -= size_of::<Buffer>() as u64;
         let Buffer { base, length } = buffer(vector)?;
         if left <= length {
@@ -276,40 +296,53 @@ fn walk_back(vector: u64, offset: u64, length: u64) -> Option<Place> {
 
 /// Copies `wanted` bytes from user memory, buffer by buffer. What cannot be read (a page that is not
 /// there) ends the capture early.
+///
+/// For the verifier each round has one way on and all else leaves the loop, so that the paths to
+/// check grow with the rounds and not with their powers.
 #[inline(always)]
 fn gather(place: Place, wanted: u64, draft: *mut Draft) -> u32 {
-    let wanted = wanted.min(u64::from(CAPTURE_BYTES_MAX));
     let Place {
         mut vector,
         mut base,
-        length: mut room,
-        mut offset,
+        length,
+        offset,
     } = place;
-    let mut done = 0u64;
-    for _ in 0..VECTOR_MAX {
-        let take = (wanted - done).min(room - offset);
-        // Bounds for the verifier, which does not follow the arithmetic above.
-        if take > u64::from(CAPTURE_BYTES_MAX) || done > u64::from(CAPTURE_BYTES_MAX) {
+    base += offset;
+    let mut room = length - offset;
+    let mut done = 0;
+    let mut left = wanted.min(CAPTURE_MASK);
+    for _ in 0..GATHER_MAX {
+        if room >= left || vector == 0 {
+            let status = copy(draft, done, base, left);
+            return (if status == 0 { done + left } else { done }) as u32;
+        }
+        if copy(draft, done, base, room) != 0 {
             break;
         }
-        // SAFETY: `done` and `take` are at most half the content buffer each.
-        let status = unsafe {
-            let to = ptr::addr_of_mut!((*draft).content)
-                .cast::<u8>()
-                .add(done as usize);
-            bpf_probe_read_user(to.cast(), take as u32, (base + offset) as *const _)
-        };
-        if status != 0 {
-            break;
-        }
-        done += take;
-        if done >= wanted || vector == 0 {
-            break;
-        }
+        done += room;
+        left -= room;
         vector += size_of::<Buffer>() as u64;
         let Some(next) = buffer(vector) else { break };
         Buffer { base, length: room } = next;
-        offset = 0;
     }
     done as u32
+}
+
+/// One less than the capture limit, a power of two.
+const CAPTURE_MASK: u64 = CAPTURE_BYTES_MAX as u64 - 1;
+
+/// Copies `length` bytes of user memory to `at` in the draft's content; zero if it could.
+#[inline(always)]
+fn copy(draft: *mut Draft, at: u64, base: u64, length: u64) -> i64 {
+    let (mut at, mut length) = (at, length);
+    // SAFETY: no instructions; hides from LLVM that both are in range, or it would drop the masks that
+    // show it to the verifier.
+    unsafe { core::arch::asm!("/* {0} {1} */", inout(reg) at, inout(reg) length) };
+    // SAFETY: after masking, both are at most half the content buffer.
+    unsafe {
+        let to = ptr::addr_of_mut!((*draft).content)
+            .cast::<u8>()
+            .add((at & CAPTURE_MASK) as usize);
+        bpf_probe_read_user(to.cast(), (length & CAPTURE_MASK) as u32, base as *const _)
+    }
 }

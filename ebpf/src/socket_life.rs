@@ -1,9 +1,7 @@
 //! Attach family: connections opening, closing, retransmitting.
 
 use crate::{
-    kernel::{
-        ACCEPT_ARITY, SOCK_ERROR, SOCK_PROTOCOL, SOCK_SHUTDOWN, Sock, Typed, now_ns, returned,
-    },
+    kernel::{ACCEPT_ARITY, SOCK_ERROR, SOCK_PROTOCOL, SOCK_SHUTDOWN, Sock, Typed, now_ns, word},
     output,
     watch::{self, Followed},
 };
@@ -166,10 +164,8 @@ fn closed(sock: Typed<Sock>) {
 /// nobody holds it.
 #[fexit(function = "inet_csk_accept")]
 pub fn socket_accept(ctx: FExitContext) -> i32 {
-    let Some(sock) = returned(&ctx, ACCEPT_ARITY.load()) else {
-        return 0;
-    };
-    let sock = Typed(sock as *const Sock);
+    // The return value follows the arguments (`bpf_get_func_ret` exists only since 5.17).
+    let sock = Typed(word(&ctx, ACCEPT_ARITY.load()) as *const Sock);
     if sock.0.is_null() {
         return 0;
     }

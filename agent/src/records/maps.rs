@@ -12,7 +12,7 @@ use sockmeter_abi::{field::LOSS_COUNTERS, slot::Slot};
 use std::{
     io,
     mem::offset_of,
-    os::fd::AsRawFd,
+    os::fd::{AsFd, AsRawFd},
     ptr::{self, NonNull},
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
@@ -40,6 +40,8 @@ pub struct KernelMaps {
     losses: PerCpuArray<MapData, [u64; LOSS_COUNTERS]>,
     /// The table of connections.
     pub slots: Slots,
+    /// Held because programs can be loaded only while their maps are open.
+    _free_slots: Stack<MapData, u32>,
 }
 
 fn take(ebpf: &mut Ebpf, map: &'static str) -> Result<Map, MapError> {
@@ -69,6 +71,7 @@ impl KernelMaps {
             ring: RingBuf::try_from(take(ebpf, "RING")?).map_err(refused("RING"))?,
             losses: PerCpuArray::try_from(take(ebpf, "LOSSES")?).map_err(refused("LOSSES"))?,
             slots: Slots::map(slots, connections_max)?,
+            _free_slots: free,
         })
     }
 
@@ -180,5 +183,3 @@ impl Drop for Slots {
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.length_bytes) };
     }
 }
-
-use std::os::fd::AsFd;
