@@ -15,5 +15,6 @@ pub mod exchanges;
 pub mod export;
 pub mod health;
 pub mod identity;
+pub mod log;
 pub mod protocol;
 pub mod series;
