@@ -18,3 +18,4 @@ pub mod identity;
 pub mod log;
 pub mod protocol;
 pub mod series;
+pub mod serve;
