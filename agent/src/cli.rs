@@ -18,9 +18,10 @@ const ABOUT: &str = "Gives every unmodified service on this host its metrics";
 const LONG_ABOUT: &str = "\
 Gives every unmodified service on this host its metrics.
 
-sockmeter watches the sockets of all processes from the kernel (eBPF), reads the requests in them and
-serves their counts, latencies, active connections and traffic, per process, as Prometheus series.
-It changes nothing: no restart, no library, no proxy. It needs root or CAP_BPF and CAP_PERFMON.";
+sockmeter watches the sockets of all processes from the kernel (eBPF), reads the requests in them \
+and serves their counts, latencies, active connections and traffic, per process, as Prometheus \
+series. It changes nothing: no restart, no library, no proxy. It needs root or CAP_BPF and \
+CAP_PERFMON.";
 
 const AFTER_HELP: &str = "\
 Endpoints (http://HOST:9435 unless --listen says otherwise):
@@ -118,7 +119,7 @@ impl Cli {
 }
 
 /// Writes a command's answer to stdout. A reader that left early (`| head`) is not an error.
-pub fn answer(text: &str) -> io::Result<()> {
+pub fn print(text: &str) -> io::Result<()> {
     write_all(io::stdout().lock(), text)
 }
 

@@ -21,3 +21,4 @@ pub mod probes;
 pub mod protocol;
 pub mod records;
 pub mod series;
+pub mod serve;
