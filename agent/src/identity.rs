@@ -9,13 +9,16 @@
 //! starter does not), and keeps that name to its end.
 
 pub mod container;
+mod environment;
+mod facts;
 pub mod process;
 mod programs;
 
 #[cfg(test)]
 mod tests;
 
-use process::{ANCESTORS_MAX, Facts, Source};
+pub use facts::{Facts, Source, TICK_NS};
+use process::ANCESTORS_MAX;
 use programs::Programs;
 pub use programs::{Label, ProgramKey};
 use sockmeter_abi::record::{self, ProcessStarted};

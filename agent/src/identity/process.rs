@@ -1,57 +1,17 @@
-//! What the kernel knows about a process: facts, from `/proc` or from the record of an exec.
+//! Facts about processes from `/proc`. Edge: it reads, and remembers nothing.
 
-use super::container;
-use serde::{Deserialize, Serialize};
-use sockmeter_abi::record::ProcessStarted;
+use super::facts::{Facts, Source, TICK_NS};
+use super::{container, environment};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// One process, as far as it is known. Plain data, so that a recording can hold it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
-    /// Its pid (thread group id) in the initial pid namespace.
-    pub pid: u32,
-    /// Its parent's.
-    pub parent_pid: u32,
-    /// Its start in nanoseconds since boot; from `/proc` rounded down to [`TICK_NS`].
-    pub start_boottime_ns: u64,
-    /// Id of its cgroup (v2), zero if not known: tells that a process has moved.
-    pub cgroup: u64,
-    /// Where `executable` comes from.
-    pub source: Source,
-    /// The file it runs, empty if not known.
-    pub executable: String,
-    /// The name that its environment gives it (OpenTelemetry's variables).
-    pub service_name: Option<String>,
-    /// The systemd service it runs in, without `.service`.
-    pub unit: Option<String>,
-    /// The container it runs in.
-    pub container_id: Option<String>,
-}
-
-/// How much [`Facts::executable`] can be trusted, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Source {
-    /// `/proc/PID/exe`: the path of the running file.
-    Proc,
-    /// The record of an exec: the file as it was asked for, so maybe a link, a script or relative.
-    Exec,
-    /// `/proc/PID/comm`: a kernel thread or a process that may not be looked into; 15 bytes.
-    Comm,
-}
-
-/// `/proc` counts in hundredths of a second (`USER_HZ`, part of the kernel's interface) everywhere.
-pub const TICK_NS: u64 = 10_000_000;
-
 /// Ancestors that are looked at, at most: deeper trees exist only by accident.
 pub const ANCESTORS_MAX: usize = 64;
 
-const COMM_BYTES_MAX: usize = 15;
 const STAT_BYTES_MAX: u64 = 4 * 1024;
 const CGROUP_BYTES_MAX: u64 = 16 * 1024;
 const ENVIRON_BYTES_MAX: u64 = 128 * 1024;
-const SERVICE_NAME_BYTES_MAX: usize = 255;
 
 /// Reads what `proc_root` (`/proc`) tells about a process.
 ///
@@ -80,7 +40,7 @@ pub fn read(proc_root: &Path, pid: u32) -> io::Result<Facts> {
         cgroup: 0,
         source,
         executable,
-        service_name: service_name(&environ),
+        service_name: environment::service_name(&environ),
         unit: container::unit(&cgroup).map(str::to_owned),
         container_id: container::container_id(&cgroup).map(str::to_owned),
     })
@@ -107,101 +67,6 @@ pub fn read_with_ancestors(proc_root: &Path, pid: u32, known: &dyn Fn(u32) -> bo
     }
     found.reverse();
     found
-}
-
-impl Facts {
-    /// What the record of an exec tells; all there is when the process was too short-lived for `/proc`.
-    pub fn from_exec(record: &ProcessStarted) -> Self {
-        let file = record
-            .file
-            .split(|byte| *byte == 0)
-            .next()
-            .unwrap_or_default();
-        let mut executable = String::from_utf8_lossy(file).into_owned();
-        // Executed by descriptor: the number of the descriptor names nothing.
-        if executable.starts_with("/dev/fd/") {
-            executable.clear();
-        }
-        Self {
-            executable,
-            ..Self::nameless(record)
-        }
-    }
-
-    /// A process of which only the record of its start is known.
-    pub fn nameless(record: &ProcessStarted) -> Self {
-        Self {
-            pid: record.pid,
-            parent_pid: record.parent_pid,
-            start_boottime_ns: record.start_boottime_ns,
-            cgroup: record.cgroup,
-            source: Source::Exec,
-            executable: String::new(),
-            service_name: None,
-            unit: None,
-            container_id: None,
-        }
-    }
-
-    /// Takes over what a process gets from the one that forked or executed it: environment and place.
-    /// The place only if the cgroup is the same, as far as is known; the result tells.
-    pub fn inherit(&mut self, from: &Self) -> bool {
-        self.service_name.clone_from(&from.service_name);
-        let is_in_same_place = self.cgroup == 0 || from.cgroup == 0 || self.cgroup == from.cgroup;
-        if is_in_same_place {
-            self.unit.clone_from(&from.unit);
-            self.container_id.clone_from(&from.container_id);
-        }
-        is_in_same_place
-    }
-
-    /// The executable's file name.
-    pub fn name(&self) -> &str {
-        match self.source {
-            // Kernel threads have slashes in their names.
-            Source::Comm => &self.executable,
-            Source::Proc | Source::Exec => self.executable.rsplit('/').next().unwrap_or_default(),
-        }
-    }
-
-    /// Whether both are the same process and not two that had the same pid.
-    pub fn is_same_process(&self, other: &Self) -> bool {
-        self.pid == other.pid && self.start_boottime_ns.abs_diff(other.start_boottime_ns) < TICK_NS
-    }
-
-    /// Whether the start times allow `parent` to be the parent, which a reused pid's do not.
-    pub fn may_descend_from(&self, parent: &Self) -> bool {
-        parent.start_boottime_ns < self.start_boottime_ns.saturating_add(TICK_NS)
-    }
-
-    /// Whether this process is more of the program that `other`, its parent or its past, runs: the same
-    /// executable in the same container and the same systemd unit, and no service name of its own.
-    pub fn continues(&self, other: &Self) -> bool {
-        // A service name that is gone is no sign: programs that set their title overwrite their environment.
-        let own_name = self.service_name.is_some() && self.service_name != other.service_name;
-        self.has_same_executable(other)
-            && self.container_id == other.container_id
-            && self.unit == other.unit
-            && !own_name
-    }
-
-    /// Whether both run the same file, as far as their sources can tell.
-    pub fn has_same_executable(&self, other: &Self) -> bool {
-        match (self.source, other.source) {
-            (Source::Proc, Source::Proc) => self.executable == other.executable,
-            (Source::Comm, _) | (_, Source::Comm) => {
-                let comm = |facts: &'_ Self| {
-                    facts
-                        .name()
-                        .bytes()
-                        .take(COMM_BYTES_MAX)
-                        .collect::<Vec<u8>>()
-                };
-                comm(self) == comm(other)
-            }
-            _ => self.name() == other.name(),
-        }
-    }
 }
 
 /// The fields of `/proc/PID/stat` that are used here.
@@ -254,54 +119,6 @@ fn executable(path: &str, comm: &str) -> (String, Source) {
     (path.to_owned(), Source::Proc)
 }
 
-/// The service name in an environment: `OTEL_SERVICE_NAME`, else `service.name` of
-/// `OTEL_RESOURCE_ATTRIBUTES`; empty means unset, as OpenTelemetry's specification has it.
-fn service_name(environ: &[u8]) -> Option<String> {
-    let value = |name: &[u8]| {
-        environ
-            .split(|byte| *byte == 0)
-            .find_map(|entry| entry.strip_prefix(name)?.strip_prefix(b"="))
-    };
-    value(b"OTEL_SERVICE_NAME").and_then(label).or_else(|| {
-        value(b"OTEL_RESOURCE_ATTRIBUTES")?
-            .split(|byte| *byte == b',')
-            .find_map(|pair| {
-                pair.trim_ascii()
-                    .strip_prefix(b"service.name")?
-                    .trim_ascii_start()
-                    .strip_prefix(b"=")
-            })
-            .and_then(|value| label(&percent_decoded(value)))
-    })
-}
-
-fn label(value: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(value);
-    let text = text.trim();
-    let text = &text[..text.floor_char_boundary(SERVICE_NAME_BYTES_MAX)];
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// What is not a percent-encoded byte stays as it is.
-fn percent_decoded(mut text: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    while let [first, rest @ ..] = text {
-        let byte = match rest {
-            [high, low, ..] if *first == b'%' => hex_digit(*high).zip(hex_digit(*low)),
-            _ => None,
-        };
-        decoded.push(byte.map_or(*first, |(high, low)| high << 4 | low));
-        text = if byte.is_some() { &rest[2..] } else { rest };
-    }
-    decoded
-}
-
-fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
-}
-
 fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
     read_bytes(path, bytes_max).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -310,4 +127,170 @@ fn read_bytes(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(bytes_max).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+    use std::process::Command;
+
+    fn stat(comm: &str, start: u64) -> String {
+        format!("7 ({comm}) S 3 7 7 0 -1 64 1 0 0 0 15 7 0 0 20 0 1 0 {start} 31 4 1")
+    }
+
+    /// Process 7, and the path of its folder.
+    fn process(comm: &str, exe: Option<&str>) -> (tempfile::TempDir, PathBuf) {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("7");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("stat"), stat(comm, 120)).unwrap();
+        if let Some(exe) = exe {
+            symlink(exe, folder.join("exe")).unwrap();
+        }
+        (root, folder)
+    }
+
+    #[test]
+    fn every_fact_of_a_process() {
+        let (root, folder) = process("web", Some("/opt/web"));
+        let id = "a".repeat(64);
+        fs::write(
+            folder.join("cgroup"),
+            format!("0::/system.slice/web.service/libpod-{id}\n"),
+        )
+        .unwrap();
+        fs::write(folder.join("environ"), "A=1\0OTEL_SERVICE_NAME=shop\0").unwrap();
+        let expected = Facts {
+            pid: 7,
+            parent_pid: 3,
+            start_boottime_ns: 1_200_000_000,
+            cgroup: 0,
+            source: Source::Proc,
+            executable: "/opt/web".to_owned(),
+            service_name: Some("shop".to_owned()),
+            unit: Some("web".to_owned()),
+            container_id: Some(id),
+        };
+        assert_eq!(read(root.path(), 7).unwrap(), expected);
+    }
+
+    #[test]
+    fn executables_that_are_not_plain_paths() {
+        let cases = [
+            (
+                Some("/usr/sbin/nginx (deleted)"),
+                Source::Proc,
+                "/usr/sbin/nginx",
+                "nginx",
+            ),
+            (
+                Some("/memfd:runc_cloned:/proc/self/exe (deleted)"),
+                Source::Comm,
+                "kworker/0:1 (x) y",
+                "kworker/0:1 (x) y",
+            ),
+            (None, Source::Comm, "kworker/0:1 (x) y", "kworker/0:1 (x) y"),
+        ];
+        for (exe, source, executable, name) in cases {
+            let (root, _) = process("kworker/0:1 (x) y", exe);
+            let facts = read(root.path(), 7).unwrap();
+            assert_eq!(
+                (facts.source, facts.executable.as_str(), facts.name()),
+                (source, executable, name)
+            );
+            assert_eq!(
+                (facts.unit, facts.service_name, facts.parent_pid),
+                (None, None, 3)
+            );
+        }
+    }
+
+    #[test]
+    fn a_huge_environment_is_read_to_its_limit() {
+        let (root, folder) = process("web", Some("/opt/web"));
+        let limit = usize::try_from(ENVIRON_BYTES_MAX).unwrap();
+        let environ = |before: usize| {
+            format!(
+                "A={}\0OTEL_SERVICE_NAME=shop\0{}",
+                "x".repeat(before),
+                "y".repeat(limit)
+            )
+        };
+        fs::write(folder.join("environ"), environ(limit - 100)).unwrap();
+        assert_eq!(
+            read(root.path(), 7).unwrap().service_name.as_deref(),
+            Some("shop")
+        );
+        fs::write(folder.join("environ"), environ(limit)).unwrap();
+        assert_eq!(read(root.path(), 7).unwrap().service_name, None);
+    }
+
+    /// Reads process 7 while `meanwhile` happens between the first and the last of its files.
+    fn read_while(meanwhile: impl FnOnce(&Path) + Send) -> io::Result<Facts> {
+        let (root, folder) = process("web", Some("/opt/web"));
+        let environ = folder.join("environ");
+        assert!(
+            Command::new("mkfifo")
+                .arg(&environ)
+                .status()
+                .unwrap()
+                .success()
+        );
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // Opening waits for the reader.
+                let open = fs::OpenOptions::new().write(true).open(&environ).unwrap();
+                meanwhile(&folder);
+                drop(open);
+            });
+            read(root.path(), 7)
+        })
+    }
+
+    #[test]
+    fn a_process_that_vanishes_or_is_replaced_while_it_is_read_is_not_found() {
+        assert!(read_while(|_| ()).is_ok());
+        let vanished = read_while(|folder| fs::remove_dir_all(folder).unwrap());
+        assert_eq!(vanished.unwrap_err().kind(), io::ErrorKind::NotFound);
+        let replaced =
+            read_while(|folder| fs::write(folder.join("stat"), stat("web", 121)).unwrap());
+        assert_eq!(replaced.unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            read(Path::new("/nowhere"), 7).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+    }
+
+    #[test]
+    fn stat_that_is_not_one_is_an_error() {
+        for text in [
+            "",
+            "7 web S 3",
+            "7 (web) S",
+            "7 (web) S x 7 7 0 -1 64 1 0 0 0 15 7 0 0 20 0 1 0 5",
+        ] {
+            assert_eq!(Stat::parse(text), None, "{text}");
+        }
+        let expected = Stat {
+            comm: "a b) (c".to_owned(),
+            parent_pid: 3,
+            user_ticks: 15,
+            system_ticks: 7,
+            start_ticks: 9,
+        };
+        assert_eq!(Stat::parse(&stat("a b) (c", 9)), Some(expected));
+    }
+
+    #[test]
+    fn this_process_is_there() {
+        let facts = read(Path::new("/proc"), std::process::id()).unwrap();
+        assert_eq!(
+            facts.executable,
+            std::env::current_exe().unwrap().to_string_lossy()
+        );
+        assert_eq!(facts.parent_pid, std::os::unix::process::parent_id());
+    }
 }
