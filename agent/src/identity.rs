@@ -15,6 +15,8 @@ pub mod process;
 mod programs;
 
 #[cfg(test)]
+mod invariants;
+#[cfg(test)]
 mod tests;
 
 pub use facts::{Facts, Source, TICK_NS};
