@@ -10,7 +10,6 @@
 
 pub mod container;
 mod environment;
-mod facts;
 pub mod process;
 mod programs;
 
@@ -19,11 +18,11 @@ mod invariants;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{Facts, Source, TICK_NS};
 use process::ANCESTORS_MAX;
 use programs::Programs;
 pub use programs::{Label, ProgramKey};
-use sockmeter_abi::record::{self, ProcessStarted};
+use crate::records::Started;
+pub use crate::records::facts::{Facts, Source, TICK_NS};
 use std::collections::{HashMap, VecDeque};
 
 /// All living processes, each in its program.
@@ -119,11 +118,11 @@ impl Identity {
     }
 
     /// A process forked or executed.
-    pub fn started(&mut self, record: &ProcessStarted) {
-        match record.cause {
-            record::CAUSE_FORK => self.forked(record),
-            record::CAUSE_EXEC => self.executed(Facts::from_exec(record)),
-            _ => {}
+    pub fn started(&mut self, record: &Started) {
+        if record.is_exec {
+            self.executed(Facts::from_exec(record));
+        } else {
+            self.forked(record);
         }
     }
 
@@ -203,7 +202,7 @@ impl Identity {
     }
 
     /// A new process runs what its parent runs, where its parent runs it.
-    fn forked(&mut self, record: &ProcessStarted) {
+    fn forked(&mut self, record: &Started) {
         let mut facts = Facts::nameless(record);
         // `/proc` may have told of it before its record came, and more.
         if self

@@ -2,15 +2,15 @@
 //!
 //! A [`Record`] is all that the stages behind this one ever learn, so a file of records replays a run.
 
+pub mod end;
+pub mod facts;
 pub mod maps;
 pub mod recording;
 
+pub use end::{ConnectionId, Direction, Role};
+pub use facts::Facts;
 pub use maps::{KernelMaps, MapError};
 
-use crate::{
-    connections::{ConnectionId, Direction, Role},
-    identity::process::Facts,
-};
 use serde::{Deserialize, Serialize};
 use sockmeter_abi::{RECEIVE, record as wire};
 use std::{
@@ -32,26 +32,8 @@ pub enum Record<'a> {
     Segment(Segment<'a>),
     /// A connection ended.
     Closed(Closed),
-    /// A process forked.
-    Forked {
-        /// The new process.
-        pid: u32,
-        /// Its parent, whose program it runs.
-        parent_pid: u32,
-        /// Its start, nanoseconds since boot.
-        start_boottime_ns: u64,
-    },
-    /// A process began to run a program.
-    Executed {
-        /// The process.
-        pid: u32,
-        /// Its parent.
-        parent_pid: u32,
-        /// Its start, nanoseconds since boot.
-        start_boottime_ns: u64,
-        /// The program's file, possibly cut.
-        file: String,
-    },
+    /// A process forked or executed.
+    Started(Started),
     /// A process ended.
     Ended {
         /// The process.
@@ -191,6 +173,23 @@ pub struct Table {
     pub local: SocketAddr,
     /// The other end.
     pub remote: SocketAddr,
+}
+
+/// See [`Record::Started`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// It executed `file`; otherwise it is new and runs its parent's program.
+    pub is_exec: bool,
+    /// The process.
+    pub pid: u32,
+    /// Its parent.
+    pub parent_pid: u32,
+    /// Its start, nanoseconds since boot.
+    pub start_boottime_ns: u64,
+    /// Id of its cgroup (v2); of a new process its parent's.
+    pub cgroup: u64,
+    /// As it was asked for, cut after 95 bytes; empty for a fork.
+    pub file: String,
 }
 
 /// A record that is shorter than its kind, or of no known kind: the two sides do not match.
@@ -367,16 +366,22 @@ fn started(record: wire::ProcessStarted) -> Record<'static> {
         reserved2: _,
         time_ns: _,
         start_boottime_ns,
-        cgroup: _,
+        cgroup,
         file,
     } = record;
-    if cause == wire::CAUSE_EXEC {
-        let end = file.iter().position(|byte| *byte == 0).unwrap_or(file.len());
-        let file = String::from_utf8_lossy(file.get(..end).unwrap_or_default()).into_owned();
-        Record::Executed { pid, parent_pid, start_boottime_ns, file }
-    } else {
-        Record::Forked { pid, parent_pid, start_boottime_ns }
-    }
+    let end = file
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(file.len());
+    let file = String::from_utf8_lossy(file.get(..end).unwrap_or_default()).into_owned();
+    Record::Started(Started {
+        is_exec: cause == wire::CAUSE_EXEC,
+        pid,
+        parent_pid,
+        start_boottime_ns,
+        cgroup,
+        file,
+    })
 }
 
 #[cfg(test)]

@@ -2,12 +2,11 @@
 
 use super::*;
 use proptest::prelude::*;
-use sockmeter_abi::record::PROCESS_STARTED;
 use std::collections::HashSet;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Started(u8, u32, u32, u64, u64, u8),
+    Started(bool, u32, u32, u64, u64, u8),
     Learn(u32, u32, u64, u8, Option<String>),
     Ended(u32),
     Ask(u32),
@@ -18,15 +17,15 @@ fn step() -> impl Strategy<Value = Step> {
     let (pid, start, file) = (0..6_u32, 0..3_u64, 0..3_u8);
     prop_oneof![
         (
-            0..3_u8,
+            any::<bool>(),
             pid.clone(),
             pid.clone(),
             start.clone(),
             0..3_u64,
             file.clone()
         )
-            .prop_map(|(cause, pid, parent, start, cgroup, file)| {
-                Step::Started(cause, pid, parent, start, cgroup, file)
+            .prop_map(|(is_exec, pid, parent, start, cgroup, file)| {
+                Step::Started(is_exec, pid, parent, start, cgroup, file)
             }),
         (
             pid.clone(),
@@ -45,26 +44,20 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn started(
-    cause: u8,
+    is_exec: bool,
     pid: u32,
     parent_pid: u32,
     start: u64,
     cgroup: u64,
     name: u8,
-) -> ProcessStarted {
-    let mut file = [0; 96];
-    file[0] = b'a' + name;
-    ProcessStarted {
-        kind: PROCESS_STARTED,
-        cause,
-        reserved: 0,
+) -> Started {
+    Started {
+        is_exec,
         pid,
         parent_pid,
-        reserved2: 0,
-        time_ns: 0,
         start_boottime_ns: start * TICK_NS,
         cgroup,
-        file,
+        file: char::from(b'a' + name).to_string(),
     }
 }
 
@@ -75,13 +68,13 @@ proptest! {
         let (mut now_ns, mut living, mut ended) = (0, HashSet::new(), HashSet::new());
         for step in steps {
             match step {
-                Step::Started(cause, pid, parent, start, cgroup, file) => {
-                    identity.started(&started(cause, pid, parent, start, cgroup, file));
+                Step::Started(is_exec, pid, parent, start, cgroup, file) => {
+                    identity.started(&started(is_exec, pid, parent, start, cgroup, file));
                 }
                 Step::Learn(pid, parent, start, file, service_name) => identity.learn(Facts {
                     source: Source::Proc,
                     service_name,
-                    ..Facts::from_exec(&started(0, pid, parent, start, 0, file))
+                    ..Facts::from_exec(&started(true, pid, parent, start, 0, file))
                 }),
                 Step::Ended(pid) => identity.ended(pid, now_ns),
                 Step::Ask(pid) => {

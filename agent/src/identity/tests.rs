@@ -2,7 +2,6 @@
 
 use super::process::{read, read_with_ancestors};
 use super::*;
-use sockmeter_abi::record::{CAUSE_EXEC, CAUSE_FORK, PROCESS_STARTED};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -60,30 +59,24 @@ fn stat(comm: &str, parent: u32, start: u64) -> String {
     )
 }
 
-fn record(cause: u8, pid: u32, parent_pid: u32, start: u64, file: &str) -> ProcessStarted {
-    let mut bytes = [0; 96];
-    bytes[..file.len()].copy_from_slice(file.as_bytes());
-    ProcessStarted {
-        kind: PROCESS_STARTED,
-        cause,
-        reserved: 0,
+fn record(is_exec: bool, pid: u32, parent_pid: u32, start: u64, file: &str) -> Started {
+    Started {
+        is_exec,
         pid,
         parent_pid,
-        reserved2: 0,
-        time_ns: start * TICK_NS,
         // The kernel knows better than the tick.
         start_boottime_ns: start * TICK_NS + 7_654_321,
         cgroup: 4711,
-        file: bytes,
+        file: file.to_owned(),
     }
 }
 
-fn fork(pid: u32, parent: u32, start: u64) -> ProcessStarted {
-    record(CAUSE_FORK, pid, parent, start, "")
+fn fork(pid: u32, parent: u32, start: u64) -> Started {
+    record(false, pid, parent, start, "")
 }
 
-fn exec(pid: u32, parent: u32, start: u64, file: &str) -> ProcessStarted {
-    record(CAUSE_EXEC, pid, parent, start, file)
+fn exec(pid: u32, parent: u32, start: u64, file: &str) -> Started {
+    record(true, pid, parent, start, file)
 }
 
 fn label<'a>(identity: &'a Identity, key: ProgramKey, name: &str) -> &'a str {
@@ -194,7 +187,7 @@ fn exec_inherits_environment_but_not_a_place_that_was_left() {
     identity.started(&fork(71, 70, 20));
     identity.started(&fork(72, 70, 20));
     identity.started(&exec(71, 70, 20, "/bin/here"));
-    identity.started(&ProcessStarted {
+    identity.started(&Started {
         cgroup: 4712,
         ..exec(72, 70, 20, "/bin/there")
     });

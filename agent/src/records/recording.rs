@@ -62,10 +62,7 @@ pub(super) mod latin1 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        connections::{ConnectionId, Direction},
-        records::Segment,
-    };
+    use crate::records::{ConnectionId, Direction, Segment};
     use std::borrow::Cow;
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is known about a process, and what follows from it about another one.
 
+use super::Started;
 use serde::{Deserialize, Serialize};
-use sockmeter_abi::record::ProcessStarted;
 
 /// One process, as far as it is known. Plain data, so that a recording can hold it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,13 +44,8 @@ const COMM_BYTES_MAX: usize = 15;
 
 impl Facts {
     /// What the record of an exec tells; all there is when the process was too short-lived for `/proc`.
-    pub fn from_exec(record: &ProcessStarted) -> Self {
-        let file = record
-            .file
-            .split(|byte| *byte == 0)
-            .next()
-            .unwrap_or_default();
-        let mut executable = String::from_utf8_lossy(file).into_owned();
+    pub fn from_exec(record: &Started) -> Self {
+        let mut executable = record.file.clone();
         // Executed by descriptor: the number of the descriptor names nothing.
         if executable.starts_with("/dev/fd/") {
             executable.clear();
@@ -62,7 +57,7 @@ impl Facts {
     }
 
     /// A process of which only the record of its start is known.
-    pub fn nameless(record: &ProcessStarted) -> Self {
+    pub fn nameless(record: &Started) -> Self {
         Self {
             pid: record.pid,
             parent_pid: record.parent_pid,
@@ -140,28 +135,21 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sockmeter_abi::record::{CAUSE_EXEC, PROCESS_STARTED};
 
-    fn exec_of(file: &[u8]) -> Facts {
-        let mut bytes = [0; 96];
-        bytes[..file.len()].copy_from_slice(file);
-        Facts::from_exec(&ProcessStarted {
-            kind: PROCESS_STARTED,
-            cause: CAUSE_EXEC,
-            reserved: 0,
+    fn exec_of(file: &str) -> Facts {
+        Facts::from_exec(&Started {
+            is_exec: true,
             pid: 7,
             parent_pid: 3,
-            reserved2: 0,
-            time_ns: 9,
             start_boottime_ns: 1_207_654_321,
             cgroup: 5,
-            file: bytes,
+            file: file.to_owned(),
         })
     }
 
     #[test]
     fn execs_tell_a_file() {
-        let facts = exec_of(b"/usr/bin/curl");
+        let facts = exec_of("/usr/bin/curl");
         assert_eq!(
             (facts.pid, facts.parent_pid, facts.start_boottime_ns),
             (7, 3, 1_207_654_321)
@@ -171,9 +159,8 @@ mod tests {
             (facts.executable.as_str(), facts.name()),
             ("/usr/bin/curl", "curl")
         );
-        assert_eq!(exec_of(b"./server").name(), "server");
-        assert_eq!(exec_of(b"/dev/fd/3").executable, "");
-        assert_eq!(exec_of(&[b'x'; 96]).name().len(), 96, "cut: no NUL");
+        assert_eq!(exec_of("./server").name(), "server");
+        assert_eq!(exec_of("/dev/fd/3").executable, "");
     }
 
     #[test]
@@ -181,7 +168,7 @@ mod tests {
         let of = |source, executable: &str| Facts {
             source,
             executable: executable.to_owned(),
-            ..exec_of(b"")
+            ..exec_of("")
         };
         let (proc, exec, comm) = (Source::Proc, Source::Exec, Source::Comm);
         assert!(!of(proc, "/a/web").has_same_executable(&of(proc, "/b/web")));
