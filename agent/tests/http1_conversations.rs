@@ -34,7 +34,11 @@ fn framing(text: impl Into<String>) -> Part {
 enum Body {
     None,
     Length(Vec<u8>),
-    Chunked { chunks: Vec<Vec<u8>>, extension: &'static str, trailers: &'static str },
+    Chunked {
+        chunks: Vec<Vec<u8>>,
+        extension: &'static str,
+        trailers: &'static str,
+    },
 }
 
 impl Body {
@@ -49,7 +53,11 @@ impl Body {
     /// As a response: without a length of its own it would be read until close.
     fn with_end(self) -> Self {
         match self {
-            Self::None => Self::Chunked { chunks: vec![], extension: "", trailers: "" },
+            Self::None => Self::Chunked {
+                chunks: vec![],
+                extension: "",
+                trailers: "",
+            },
             body => body,
         }
     }
@@ -58,7 +66,11 @@ impl Body {
         match self {
             Self::None => Vec::new(),
             Self::Length(bytes) => vec![Part::Body(bytes.clone())],
-            Self::Chunked { chunks, extension, trailers } => {
+            Self::Chunked {
+                chunks,
+                extension,
+                trailers,
+            } => {
                 let mut parts = Vec::new();
                 for chunk in chunks {
                     parts.push(framing(format!("{:x}{extension}\r\n", chunk.len())));
@@ -85,7 +97,11 @@ fn body() -> impl Strategy<Value = Body> {
     let chunked = (
         proptest::collection::vec(bytes(), 0..4),
         prop_oneof![Just(""), Just(";a=b;c=\"d\""), Just(" ; x")],
-        prop_oneof![Just(""), Just("Expires: never\r\n"), Just("A: b\r\nC: d\r\n")],
+        prop_oneof![
+            Just(""),
+            Just("Expires: never\r\n"),
+            Just("A: b\r\nC: d\r\n")
+        ],
     );
     prop_oneof![
         Just(Body::None),
@@ -101,8 +117,9 @@ fn body() -> impl Strategy<Value = Body> {
 /// A request and its response, as two turns, each with what is to be told of it.
 type Exchange = [(Turn, Vec<String>); 2];
 
-const METHODS: [&str; 10] =
-    ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "HEAD", "CONNECT"];
+const METHODS: [&str; 10] = [
+    "GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "HEAD", "CONNECT",
+];
 
 fn exchange() -> impl Strategy<Value = Exchange> {
     let interim = prop_oneof![
@@ -115,11 +132,17 @@ fn exchange() -> impl Strategy<Value = Exchange> {
     (method, status, interim, body(), body(), any::<bool>()).prop_map(
         |(method, status, interim, asked, answered, is_old)| {
             // A tunnel would end the conversation; it has a test of its own.
-            let (target, status) =
-                if method == "CONNECT" { ("h:1", 404) } else { ("/a?b=c", status) };
+            let (target, status) = if method == "CONNECT" {
+                ("h:1", 404)
+            } else {
+                ("/a?b=c", status)
+            };
             let has_chunks = matches!(asked, Body::Chunked { .. });
             let version = if is_old && !has_chunks { "1.0" } else { "1.1" };
-            let head = format!("{method} {target} HTTP/{version}\r\nHost: h\r\n{}\r\n", asked.field());
+            let head = format!(
+                "{method} {target} HTTP/{version}\r\nHost: h\r\n{}\r\n",
+                asked.field()
+            );
             let request = [vec![framing(head)], asked.parts()].concat();
             let answered = answered.with_end();
             let head = format!("{interim}HTTP/1.1 {status} Why\r\n{}\r\n", answered.field());
@@ -130,8 +153,14 @@ fn exchange() -> impl Strategy<Value = Exchange> {
             let told_request = ["(", &format!("{method} {target} h {version}"), ")"];
             let told_response = ["[", &status.to_string(), "]"];
             [
-                ((Speaker::Client, request), told_request.map(str::to_owned).to_vec()),
-                ((Speaker::Server, response), told_response.map(str::to_owned).to_vec()),
+                (
+                    (Speaker::Client, request),
+                    told_request.map(str::to_owned).to_vec(),
+                ),
+                (
+                    (Speaker::Server, response),
+                    told_response.map(str::to_owned).to_vec(),
+                ),
             ]
         },
     )
@@ -161,18 +190,32 @@ struct Reading {
 impl Reading {
     fn new() -> Self {
         let reader = (http1::KIND.reader)();
-        Self { reader, steps: Vec::new(), consumed: Consumed::default() }
+        Self {
+            reader,
+            steps: Vec::new(),
+            consumed: Consumed::default(),
+        }
     }
 
     fn read(&mut self, speaker: Speaker, piece: Piece<'_>) {
         let steps = &mut self.steps;
-        let consumed = self.reader.read(speaker, piece, &mut |message| steps.push(text(message)));
-        let Consumed { parsed_bytes, skipped_bytes, lost_bytes, opaque_bytes } = consumed;
+        let consumed = self
+            .reader
+            .read(speaker, piece, &mut |message| steps.push(text(message)));
+        let Consumed {
+            parsed_bytes,
+            skipped_bytes,
+            lost_bytes,
+            opaque_bytes,
+        } = consumed;
         let length = match piece {
             Piece::Bytes(bytes) => bytes.len() as u64,
             Piece::Unseen(bytes) | Piece::Lost(bytes) => bytes,
         };
-        assert_eq!(parsed_bytes + skipped_bytes + lost_bytes + opaque_bytes, length);
+        assert_eq!(
+            parsed_bytes + skipped_bytes + lost_bytes + opaque_bytes,
+            length
+        );
         self.consumed.parsed_bytes += parsed_bytes;
         self.consumed.skipped_bytes += skipped_bytes;
         self.consumed.lost_bytes += lost_bytes;
@@ -188,7 +231,9 @@ impl Reading {
     ) {
         let mut rest = std::mem::take(gathered);
         while !rest.is_empty() {
-            let cut = cuts.next().map_or(rest.len(), |cut| cut.clamp(1, rest.len()));
+            let cut = cuts
+                .next()
+                .map_or(rest.len(), |cut| cut.clamp(1, rest.len()));
             let behind = rest.split_off(cut);
             self.read(speaker, Piece::Bytes(&rest));
             rest = behind;
@@ -199,7 +244,12 @@ impl Reading {
 fn text(message: Message<'_>) -> String {
     match message.step {
         Step::RequestStarted => "(".to_owned(),
-        Step::Request(Request::Http { method, target, host, version }) => {
+        Step::Request(Request::Http {
+            method,
+            target,
+            host,
+            version,
+        }) => {
             let [method, target, host] = [method, target, host].map(<[u8]>::escape_ascii);
             format!("{method} {target} {host} {version}")
         }
@@ -237,7 +287,9 @@ fn read_in_pieces(turns: &[Turn], cuts: &[usize], unseen: &[bool]) -> Reading {
     }
     reading.read_cut(last, &mut gathered, &mut cuts);
     let steps = &mut reading.steps;
-    reading.reader.close(&mut |message| steps.push(text(message)));
+    reading
+        .reader
+        .close(&mut |message| steps.push(text(message)));
     reading
 }
 

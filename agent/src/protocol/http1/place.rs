@@ -157,3 +157,36 @@ fn body_bytes(piece: Piece<'_>, taken: u64) -> Consumed {
         },
     }
 }
+
+pub(super) fn parsed(bytes: usize) -> Consumed {
+    Consumed {
+        parsed_bytes: bytes as u64,
+        ..Consumed::default()
+    }
+}
+
+pub(super) fn lost(bytes: u64) -> Consumed {
+    Consumed {
+        lost_bytes: bytes,
+        ..Consumed::default()
+    }
+}
+
+pub(super) fn total(consumed: Consumed) -> u64 {
+    let Consumed {
+        parsed_bytes,
+        skipped_bytes,
+        lost_bytes,
+        opaque_bytes,
+    } = consumed;
+    parsed_bytes + skipped_bytes + lost_bytes + opaque_bytes
+}
+
+pub(super) fn sum(left: Consumed, right: Consumed) -> Consumed {
+    Consumed {
+        parsed_bytes: left.parsed_bytes + right.parsed_bytes,
+        skipped_bytes: left.skipped_bytes + right.skipped_bytes,
+        lost_bytes: left.lost_bytes + right.lost_bytes,
+        opaque_bytes: left.opaque_bytes + right.opaque_bytes,
+    }
+}
