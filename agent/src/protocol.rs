@@ -141,7 +141,12 @@ pub trait Protocol: Send {
     ///
     /// After a [`Step::Lost`] the reader looks for its place by itself at the next piece that begins a
     /// request. Nothing that is in the bytes may make it panic, and what it keeps is bounded.
-    fn read(&mut self, speaker: Speaker, piece: Piece<'_>, emit: &mut dyn FnMut(Message<'_>)) -> Consumed;
+    fn read(
+        &mut self,
+        speaker: Speaker,
+        piece: Piece<'_>,
+        emit: &mut dyn FnMut(Message<'_>),
+    ) -> Consumed;
 
     /// How many of the bytes that `speaker` sends next are body and need not be captured.
     fn needless_bytes(&self, speaker: Speaker) -> u64;
@@ -166,4 +171,4 @@ pub struct Kind {
 pub const RECOGNITION_BYTES_MAX: usize = 32;
 
 /// Every protocol, in the order of trial.
-pub const ALL: &[Kind] = &[];
+pub const ALL: &[Kind] = &[http1::KIND];

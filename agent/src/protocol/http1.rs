@@ -1,1 +1,193 @@
 //! HTTP/1.0 and 1.1 (RFC 9112): heads are parsed, bodies are skipped by length.
+//!
+//! One [`Reader`] holds both directions of a connection, as a response's framing depends on its
+//! request's method. What it cannot be sure of is `Lost`, never guessed; `adrift` says how it
+//! finds back. Bytes are lost from the beginning of the offending element in its piece; what earlier
+//! pieces held of it was counted as parsed.
+//!
+//! A response that comes while no request is open (a server's 408, or the agent came late) is told all
+//! the same. As the method is not known, neither is whether the body that it announces will come, so the
+//! next request ends it if nothing did before.
+
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+mod adrift;
+mod chunked;
+mod head;
+mod messages;
+mod place;
+mod recognise;
+#[cfg(test)]
+mod tests;
+
+use super::{Consumed, Kind, Loss, Message, Piece, Protocol, Recognition, Speaker, Step};
+use adrift::Adrift;
+use head::Method;
+use messages::tell;
+use place::{Place, Side, behind, length, lost, sum, total};
+use std::collections::VecDeque;
+
+/// HTTP/1 in the list of protocols.
+pub const KIND: Kind = Kind {
+    name: NAME,
+    recognise: recognise::recognise,
+    reader: || Box::new(Reader::new()),
+};
+
+const NAME: &str = "http1";
+
+/// The most requests of one connection that may be open at once; more is `Lost(TooLarge)`.
+pub const OPEN_REQUESTS_MAX: usize = 128;
+
+/// Where messages go.
+type Emit<'e> = dyn FnMut(Message<'_>) + 'e;
+
+/// Reads one connection.
+#[derive(Debug)]
+struct Reader {
+    mode: Mode,
+    request: Side,
+    response: Side,
+    /// Requests whose responses have not ended, oldest first.
+    open: VecDeque<Method>,
+    /// The response under way had no request when it began.
+    is_unasked: bool,
+    /// A request's head has been read: what follows in order is HTTP, whatever its method is called.
+    is_anchored: bool,
+    /// A response began while the request under way was still an incomplete head.
+    is_answered_in_head: bool,
+    /// A response began while two requests were open.
+    pipelines: bool,
+}
+
+/// What the bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// HTTP.
+    Http,
+    /// Not to be told until a request comes that it is safe to begin with.
+    Adrift(Adrift),
+    /// Something else, for good.
+    Opaque,
+}
+
+impl Protocol for Reader {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn read(
+        &mut self,
+        speaker: Speaker,
+        piece: Piece<'_>,
+        emit: &mut dyn FnMut(Message<'_>),
+    ) -> Consumed {
+        if let Mode::Adrift(adrift) = &mut self.mode
+            && adrift.ends_with(speaker, piece)
+        {
+            *self = self.begin_again();
+        }
+        if self.response.place == Place::Unknown && begins_response(speaker, piece) {
+            self.response.place = Place::Between;
+        }
+        let mut consumed = Consumed::default();
+        let mut rest = piece;
+        while length(rest) > 0 {
+            let taken = self.advance(speaker, rest, emit);
+            rest = behind(rest, total(taken));
+            consumed = sum(consumed, taken);
+        }
+        consumed
+    }
+
+    fn needless_bytes(&self, speaker: Speaker) -> u64 {
+        match (self.mode, speaker) {
+            (Mode::Http, Speaker::Client) => self.request.needless_bytes(),
+            // An unasked response may have no body at all: then this would hide the next response.
+            (Mode::Http, Speaker::Server) if !self.is_unasked => self.response.needless_bytes(),
+            _ => 0,
+        }
+    }
+
+    fn close(&mut self, emit: &mut dyn FnMut(Message<'_>)) {
+        if self.mode == Mode::Http && self.response.place == Place::UntilNext {
+            self.end_response(Step::ResponseEndedBefore, emit);
+        }
+    }
+}
+
+impl Reader {
+    fn new() -> Self {
+        Self {
+            mode: Mode::Http,
+            request: Side::new(Place::Between),
+            response: Side::new(Place::Unknown),
+            open: VecDeque::new(),
+            is_unasked: false,
+            is_anchored: false,
+            is_answered_in_head: false,
+            pipelines: false,
+        }
+    }
+
+    /// After a loss: as new, but both sides are known to be between two messages.
+    fn begin_again(&self) -> Self {
+        Self {
+            response: Side::new(Place::Between),
+            pipelines: self.pipelines,
+            ..Self::new()
+        }
+    }
+
+    /// Takes the beginning of `rest`, or changes state so that the next call does.
+    fn advance(&mut self, speaker: Speaker, rest: Piece<'_>, emit: &mut Emit<'_>) -> Consumed {
+        match self.mode {
+            Mode::Opaque => Consumed {
+                opaque_bytes: length(rest),
+                ..Consumed::default()
+            },
+            Mode::Adrift(_) => lost(length(rest)),
+            Mode::Http => match self.side(speaker).place {
+                Place::Unknown => lost(length(rest)),
+                Place::Between => self.begin_message(speaker, rest, emit),
+                Place::Head => self.read_head(speaker, rest, emit),
+                Place::Length(_) | Place::Chunked(_) | Place::UntilNext => {
+                    self.read_body(speaker, rest, emit)
+                }
+            },
+        }
+    }
+
+    fn lose(&mut self, speaker: Speaker, loss: Loss, emit: &mut Emit<'_>) {
+        tell(Step::Lost(loss), emit);
+        // A request whose beginning was lost on the way is answered by now; see `adrift`.
+        let begun =
+            self.request.place == Place::Head && !(speaker == Speaker::Client && loss == Loss::Gap);
+        let is_answering =
+            !self.is_unasked && (self.response.is_in_body() || self.response.place == Place::Head);
+        let owed = (self.open.len() + usize::from(begun)).saturating_sub(usize::from(is_answering));
+        let adrift = Adrift::new(speaker, loss, owed, self.pipelines);
+        *self = Self {
+            mode: Mode::Adrift(adrift),
+            pipelines: self.pipelines,
+            ..Self::new()
+        };
+    }
+
+    fn side(&mut self, speaker: Speaker) -> &mut Side {
+        match speaker {
+            Speaker::Client => &mut self.request,
+            Speaker::Server => &mut self.response,
+        }
+    }
+}
+
+/// On a connection that was taken up in the middle: does a response begin here?
+fn begins_response(speaker: Speaker, piece: Piece<'_>) -> bool {
+    match piece {
+        Piece::Bytes(bytes) => {
+            speaker == Speaker::Server && recognise::recognise(speaker, bytes) == Recognition::Yes
+        }
+        Piece::Unseen(_) | Piece::Lost(_) => false,
+    }
+}

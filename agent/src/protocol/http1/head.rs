@@ -1,0 +1,382 @@
+//! Heads: where one ends, what it says, and how its body is framed (RFC 9112, sections 2 to 6).
+
+use crate::protocol::Loss;
+use httparse::{Header, ParserConfig, Request, Response, Status};
+use std::mem::MaybeUninit;
+
+/// The longest head that is read; servers refuse sooner (nginx 32 KiB, Apache 8 KiB a line).
+pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// The most header fields that a head may have.
+const HEADERS_MAX: usize = 128;
+
+/// A buffer that grew beyond this for one head is given back after it.
+const BUFFER_BYTES_KEPT: usize = 4 * 1024;
+
+/// Looks for the empty line that ends a head. Lines end with LF, with or without CR before it
+/// (section 2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EmptyLine {
+    /// Somewhere in a line.
+    InLine,
+    /// Behind a line's end.
+    LineStart,
+    /// Behind a line's end and a CR.
+    LineStartCr,
+}
+
+impl EmptyLine {
+    /// Behind a line's end.
+    pub(super) const fn at_line_start() -> Self {
+        Self::LineStart
+    }
+
+    /// Is this the byte that ends an empty line?
+    pub(super) fn ends_with(&mut self, byte: u8) -> bool {
+        match (*self, byte) {
+            (Self::LineStart | Self::LineStartCr, b'\n') => return true,
+            (Self::InLine, b'\n') => *self = Self::LineStart,
+            (Self::LineStart, b'\r') => *self = Self::LineStartCr,
+            _ => *self = Self::InLine,
+        }
+        false
+    }
+}
+
+/// A head that came in more than one piece.
+#[derive(Debug)]
+pub(super) struct HeadBuffer {
+    pub(super) bytes: Vec<u8>,
+    empty_line: EmptyLine,
+}
+
+/// What a piece did to a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// The head goes on behind this piece.
+    More,
+    /// It ends after this many bytes of the piece.
+    Complete(usize),
+    /// It is over the limit.
+    TooLarge,
+}
+
+impl HeadBuffer {
+    pub(super) const fn new() -> Self {
+        Self {
+            bytes: Vec::new(),
+            empty_line: EmptyLine::InLine,
+        }
+    }
+
+    /// Takes as much of `piece` as belongs to the head. Every byte is looked at once, however small
+    /// the pieces are.
+    pub(super) fn fill(&mut self, piece: &[u8]) -> Filled {
+        let end = piece
+            .iter()
+            .position(|&byte| self.empty_line.ends_with(byte))
+            .map(|last| last + 1);
+        let taken = piece.get(..end.unwrap_or(piece.len())).unwrap_or_default();
+        if self.bytes.len() + taken.len() > HEAD_BYTES_MAX {
+            return Filled::TooLarge;
+        }
+        self.bytes.extend_from_slice(taken);
+        end.map_or(Filled::More, Filled::Complete)
+    }
+
+    /// Ready for the next head, with `bytes` as its memory.
+    pub(super) fn reset(&mut self, mut bytes: Vec<u8>) {
+        bytes.clear();
+        bytes.shrink_to(BUFFER_BYTES_KEPT);
+        *self = Self {
+            bytes,
+            empty_line: EmptyLine::InLine,
+        };
+    }
+}
+
+/// What of a request's method decides how its response is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    /// Its response has no body, whatever it says.
+    Head,
+    /// A 2xx response makes a tunnel.
+    Connect,
+    /// Any other.
+    Other,
+}
+
+/// How a message's body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// There is none.
+    None,
+    /// After so many bytes, at least one.
+    Length(u64),
+    /// With its last chunk.
+    Chunked,
+    /// With the connection.
+    UntilClose,
+}
+
+impl Body {
+    fn of_length(bytes: u64) -> Self {
+        if bytes == 0 {
+            Self::None
+        } else {
+            Self::Length(bytes)
+        }
+    }
+}
+
+/// A request's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RequestHead<'a> {
+    pub(super) method: &'a [u8],
+    pub(super) target: &'a [u8],
+    pub(super) host: &'a [u8],
+    pub(super) version: &'static str,
+    pub(super) kind: Method,
+    pub(super) body: Body,
+}
+
+/// A response's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ResponseHead {
+    pub(super) status: u16,
+    framing: Framing,
+}
+
+/// The transfer codings of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Codings {
+    /// The header is not there.
+    None,
+    /// `chunked` is the last one, and not named before.
+    ChunkedLast,
+    /// `chunked` is named twice.
+    ChunkedTwice,
+    /// The last one is another; `chunked` may have been named.
+    OtherLast { chunked_before: bool },
+}
+
+/// What the header fields say about the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Framing {
+    is_http_10: bool,
+    codings: Codings,
+    /// `Err`: the fields break the rules or contradict one another.
+    length_bytes: Result<Option<u64>, Loss>,
+}
+
+/// Reads a request's head from the beginning of `bytes`, and says how long it is; `None`: it is not
+/// complete.
+///
+/// A folded line is malformed here: section 5.2 lets a server reject it.
+pub(super) fn request(bytes: &[u8]) -> Result<Option<(usize, RequestHead<'_>)>, Loss> {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut request = Request::new(&mut []);
+    let config = ParserConfig::default();
+    let Status::Complete(length) = config
+        .parse_request_with_uninit_headers(&mut request, bytes, &mut headers)
+        .map_err(loss)?
+    else {
+        return Ok(None);
+    };
+    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
+    else {
+        return Err(Loss::Malformed);
+    };
+    let head = RequestHead {
+        method: method.as_bytes(),
+        target: target.as_bytes(),
+        host: host(request.headers),
+        version: if minor == 0 { "1.0" } else { "1.1" },
+        kind: match method {
+            "HEAD" => Method::Head,
+            "CONNECT" => Method::Connect,
+            _ => Method::Other,
+        },
+        body: Framing::of(minor, request.headers).request_body()?,
+    };
+    within_limit(length).map(|length| Some((length, head)))
+}
+
+/// Reads a response's head from the beginning of `bytes`, and says how long it is; `None`: it is not
+/// complete.
+///
+/// A folded line is taken as one value, as section 5.2 demands of a user agent.
+pub(super) fn response(bytes: &[u8]) -> Result<Option<(usize, ResponseHead)>, Loss> {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut response = Response::new(&mut []);
+    let mut config = ParserConfig::default();
+    config.allow_obsolete_multiline_headers_in_responses(true);
+    let Status::Complete(length) = config
+        .parse_response_with_uninit_headers(&mut response, bytes, &mut headers)
+        .map_err(loss)?
+    else {
+        return Ok(None);
+    };
+    let (Some(status @ 100..=999), Some(minor)) = (response.code, response.version) else {
+        return Err(Loss::Malformed);
+    };
+    let head = ResponseHead {
+        status,
+        framing: Framing::of(minor, response.headers),
+    };
+    within_limit(length).map(|length| Some((length, head)))
+}
+
+impl ResponseHead {
+    /// A head that a final one follows; 101 is final, as nothing of HTTP follows it.
+    pub(super) const fn is_interim(&self) -> bool {
+        matches!(self.status, 100..=199) && self.status != 101
+    }
+
+    /// Does this answer to `method` end HTTP on the connection?
+    pub(super) fn is_upgrade(&self, method: Option<Method>) -> bool {
+        self.status == 101 || (method == Some(Method::Connect) && matches!(self.status, 200..=299))
+    }
+
+    /// How the body of this answer to `method` ends; section 6.3 in its order.
+    pub(super) fn body(&self, method: Option<Method>) -> Result<Body, Loss> {
+        if method == Some(Method::Head) || matches!(self.status, 100..=199 | 204 | 304) {
+            return Ok(Body::None);
+        }
+        self.framing.check()?;
+        Ok(match (self.framing.codings, self.framing.length_bytes?) {
+            (Codings::ChunkedLast, _) => Body::Chunked,
+            (Codings::None, Some(bytes)) => Body::of_length(bytes),
+            _ => Body::UntilClose,
+        })
+    }
+}
+
+impl Framing {
+    fn of(minor: u8, headers: &[Header<'_>]) -> Self {
+        let mut framing = Self {
+            is_http_10: minor == 0,
+            codings: Codings::None,
+            length_bytes: Ok(None),
+        };
+        for header in headers {
+            if header.name.eq_ignore_ascii_case("content-length") {
+                framing.length_bytes = framing
+                    .length_bytes
+                    .and_then(|known| length(known, header.value));
+            } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
+                framing.codings = codings(framing.codings, header.value);
+            }
+        }
+        framing
+    }
+
+    /// Rejects what two readers may understand in two ways.
+    fn check(&self) -> Result<(), Loss> {
+        let is_coded = self.codings != Codings::None;
+        // Section 6.3: a length beside a coding "ought to be handled as an error". Section 6.1: with
+        // HTTP/1.0, a coding makes the framing faulty.
+        if is_coded && (self.is_http_10 || self.length_bytes != Ok(None)) {
+            return Err(Loss::Malformed);
+        }
+        if self.codings == Codings::ChunkedTwice {
+            Err(Loss::Malformed)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn request_body(&self) -> Result<Body, Loss> {
+        self.check()?;
+        match (self.codings, self.length_bytes?) {
+            (Codings::None, length) => Ok(Body::of_length(length.unwrap_or(0))),
+            (Codings::ChunkedLast, _) => Ok(Body::Chunked),
+            // Only chunked says where a request ends (section 6.3, rule 4).
+            _ => Err(Loss::Malformed),
+        }
+    }
+}
+
+/// One more `Content-Length`; a list of equal values is one value (section 6.3, rule 5).
+fn length(mut known: Option<u64>, value: &[u8]) -> Result<Option<u64>, Loss> {
+    for item in value.split(|&byte| byte == b',') {
+        let bytes = decimal(trim(item)).ok_or(Loss::Malformed)?;
+        if known.is_some_and(|known| known != bytes) {
+            return Err(Loss::Malformed);
+        }
+        known = Some(bytes);
+    }
+    Ok(known)
+}
+
+/// Digits alone: no sign, no space, no overflow.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// One more `Transfer-Encoding`.
+fn codings(known: Codings, value: &[u8]) -> Codings {
+    let mut codings = match known {
+        Codings::None => Codings::OtherLast {
+            chunked_before: false,
+        },
+        known => known,
+    };
+    for item in value
+        .split(|&byte| byte == b',')
+        .map(trim)
+        .filter(|item| !item.is_empty())
+    {
+        let is_chunked = item.eq_ignore_ascii_case(b"chunked");
+        codings = match (codings, is_chunked) {
+            (
+                Codings::ChunkedTwice
+                | Codings::ChunkedLast
+                | Codings::OtherLast {
+                    chunked_before: true,
+                },
+                true,
+            ) => Codings::ChunkedTwice,
+            (Codings::ChunkedTwice, false) => Codings::ChunkedTwice,
+            (_, true) => Codings::ChunkedLast,
+            (Codings::ChunkedLast, false) => Codings::OtherLast {
+                chunked_before: true,
+            },
+            (other, false) => other,
+        };
+    }
+    codings
+}
+
+/// Without the white space around it, which includes line ends where a line was folded.
+fn trim(value: &[u8]) -> &[u8] {
+    value.trim_ascii()
+}
+
+fn host<'a>(headers: &[Header<'a>]) -> &'a [u8] {
+    headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case("host"))
+        .map_or(b"", |header| header.value)
+}
+
+fn within_limit(length: usize) -> Result<usize, Loss> {
+    if length > HEAD_BYTES_MAX {
+        Err(Loss::TooLarge)
+    } else {
+        Ok(length)
+    }
+}
+
+fn loss(error: httparse::Error) -> Loss {
+    match error {
+        httparse::Error::TooManyHeaders => Loss::TooLarge,
+        _ => Loss::Malformed,
+    }
+}

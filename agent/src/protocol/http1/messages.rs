@@ -1,0 +1,267 @@
+//! The life of a message: how it begins, what its head changes, how it ends.
+
+use super::head::{self, Body, Filled, RequestHead, ResponseHead};
+use super::place::{Moved, Place, missing, parsed};
+use super::{Emit, Mode, OPEN_REQUESTS_MAX, Reader, recognise};
+use crate::protocol::{
+    Consumed, Loss, Message, Piece, Recognition, Request, Response, Speaker, Step,
+};
+
+impl Reader {
+    pub(super) fn begin_message(
+        &mut self,
+        speaker: Speaker,
+        rest: Piece<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Consumed {
+        if let Piece::Bytes(bytes) = rest {
+            // Empty lines before a request are ignored (section 2.2); so is what old servers put
+            // behind a response.
+            let empty = bytes
+                .iter()
+                .take_while(|&byte| matches!(byte, b'\r' | b'\n'))
+                .count();
+            if empty > 0 {
+                return parsed(empty);
+            }
+        }
+        match speaker {
+            Speaker::Client => self.begin_request(emit),
+            Speaker::Server => self.begin_response(),
+        }
+        Consumed::default()
+    }
+
+    fn begin_request(&mut self, emit: &mut Emit<'_>) {
+        let ends_here = self.response.place == Place::UntilNext && self.open.len() <= 1;
+        if ends_here || (self.is_unasked && self.response.is_in_body()) {
+            self.end_response(Step::ResponseEndedBefore, emit);
+        }
+        if self.response.place == Place::Unknown {
+            self.response.place = Place::Between;
+        }
+        self.request.place = Place::Head;
+        tell(Step::RequestStarted, emit);
+    }
+
+    fn begin_response(&mut self) {
+        self.is_unasked = self.open.is_empty();
+        self.is_answered_in_head |= self.is_unasked && self.request.place == Place::Head;
+        self.response.place = Place::Head;
+    }
+
+    pub(super) fn read_head(
+        &mut self,
+        speaker: Speaker,
+        rest: Piece<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Consumed {
+        let read = match rest {
+            Piece::Bytes(bytes) => self.read_head_bytes(speaker, bytes, emit),
+            Piece::Unseen(_) | Piece::Lost(_) => Err(missing(rest)),
+        };
+        match read {
+            Ok(taken) => parsed(taken),
+            Err(loss) => {
+                self.lose(speaker, loss, emit);
+                Consumed::default()
+            }
+        }
+    }
+
+    /// Takes a head, or as much of it as there is, and says how many bytes that was.
+    fn read_head_bytes(
+        &mut self,
+        speaker: Speaker,
+        bytes: &[u8],
+        emit: &mut Emit<'_>,
+    ) -> Result<usize, Loss> {
+        if self.side(speaker).buffer.bytes.is_empty() {
+            self.check_opening(speaker, bytes)?;
+            // Nearly every head comes whole: then it is read where it lies.
+            if let Some(taken) = self.take_head(speaker, bytes, emit)? {
+                return Ok(taken);
+            }
+        }
+        match self.side(speaker).buffer.fill(bytes) {
+            Filled::TooLarge => Err(Loss::TooLarge),
+            Filled::More => self.check_buffered_opening(speaker).map(|()| bytes.len()),
+            Filled::Complete(taken) => {
+                let head = std::mem::take(&mut self.side(speaker).buffer.bytes);
+                let result = self
+                    .check_opening(speaker, &head)
+                    .and_then(|()| self.take_head(speaker, &head, emit));
+                let is_whole = result? == Some(head.len());
+                self.side(speaker).buffer.reset(head);
+                if is_whole {
+                    Ok(taken)
+                } else {
+                    Err(Loss::Malformed)
+                }
+            }
+        }
+    }
+
+    /// Finds out at its first bytes that this is no head, rather than at the limit.
+    fn check_opening(&self, speaker: Speaker, opening: &[u8]) -> Result<(), Loss> {
+        let is_wrong = match speaker {
+            Speaker::Client if self.is_anchored => recognise::is_no_request(opening),
+            _ => recognise::recognise(speaker, opening) == Recognition::No,
+        };
+        if is_wrong {
+            Err(Loss::Malformed)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn check_buffered_opening(&mut self, speaker: Speaker) -> Result<(), Loss> {
+        let head = std::mem::take(&mut self.side(speaker).buffer.bytes);
+        let result = self.check_opening(speaker, &head);
+        self.side(speaker).buffer.bytes = head;
+        result
+    }
+
+    /// Reads the head that `bytes` begins with; `None` if it is not complete.
+    fn take_head(
+        &mut self,
+        speaker: Speaker,
+        bytes: &[u8],
+        emit: &mut Emit<'_>,
+    ) -> Result<Option<usize>, Loss> {
+        match speaker {
+            Speaker::Client => {
+                let Some((taken, head)) = head::request(bytes)? else {
+                    return Ok(None);
+                };
+                self.take_request(head, emit)?;
+                Ok(Some(taken))
+            }
+            Speaker::Server => {
+                let Some((taken, head)) = head::response(bytes)? else {
+                    return Ok(None);
+                };
+                self.take_response(head, emit)?;
+                Ok(Some(taken))
+            }
+        }
+    }
+
+    fn take_request(&mut self, head: RequestHead<'_>, emit: &mut Emit<'_>) -> Result<(), Loss> {
+        let RequestHead {
+            method,
+            target,
+            host,
+            version,
+            kind,
+            body,
+        } = head;
+        // Its answer was told as one without a request; another one will not come.
+        if self.is_answered_in_head {
+            return Err(Loss::Malformed);
+        }
+        if self.open.len() >= OPEN_REQUESTS_MAX {
+            return Err(Loss::TooLarge);
+        }
+        self.is_anchored = true;
+        self.open.push_back(kind);
+        tell(
+            Step::Request(Request::Http {
+                method,
+                target,
+                host,
+                version,
+            }),
+            emit,
+        );
+        if !self.request.enter(body) {
+            tell(Step::RequestEnded, emit);
+        }
+        Ok(())
+    }
+
+    fn take_response(&mut self, head: ResponseHead, emit: &mut Emit<'_>) -> Result<(), Loss> {
+        // A request got in between this head's pieces: which of the two it answers cannot be told.
+        if self.is_unasked && !self.open.is_empty() {
+            return Err(Loss::Malformed);
+        }
+        self.pipelines |= self.open.len() > 1;
+        if head.is_interim() {
+            self.response.place = Place::Between;
+            return Ok(());
+        }
+        let method = if self.is_unasked {
+            None
+        } else {
+            self.open.front().copied()
+        };
+        let is_upgrade = head.is_upgrade(method);
+        let body = if is_upgrade {
+            Body::None
+        } else {
+            head.body(method)?
+        };
+        tell(Step::ResponseStarted, emit);
+        tell(
+            Step::Response(Response::Http {
+                status: head.status,
+            }),
+            emit,
+        );
+        if !self.response.enter(body) {
+            self.end_response(Step::ResponseEnded, emit);
+        }
+        if is_upgrade {
+            tell(Step::Upgraded, emit);
+            *self = Self {
+                mode: Mode::Opaque,
+                ..Self::new()
+            };
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_body(
+        &mut self,
+        speaker: Speaker,
+        rest: Piece<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Consumed {
+        let (consumed, moved) = self.side(speaker).read_body(rest);
+        match (moved, speaker) {
+            (Moved::On, _) => {}
+            (Moved::Ended, Speaker::Client) => {
+                self.request.place = Place::Between;
+                tell(Step::RequestEnded, emit);
+            }
+            (Moved::Ended, Speaker::Server) => self.end_response(Step::ResponseEnded, emit),
+            // The chunks are lost sight of, but what is answered is known, and the next request will
+            // tell that the answer has ended.
+            (Moved::Blind(_), Speaker::Server) if self.is_response_the_last() => {
+                self.response.place = Place::UntilNext;
+            }
+            (Moved::Blind(loss) | Moved::Broken(loss), _) => self.lose(speaker, loss, emit),
+        }
+        consumed
+    }
+
+    /// Is no request waiting, or on its way, behind the response under way?
+    fn is_response_the_last(&self) -> bool {
+        let requests = self.open.len() + usize::from(self.request.place == Place::Head);
+        requests == usize::from(!self.is_unasked)
+    }
+
+    pub(super) fn end_response(&mut self, step: Step<'_>, emit: &mut Emit<'_>) {
+        tell(step, emit);
+        if !self.is_unasked {
+            self.open.pop_front();
+        }
+        self.is_unasked = false;
+        self.response.place = Place::Between;
+    }
+}
+
+/// Order decides which response belongs to which request, so the stream is 0.
+pub(super) fn tell(step: Step<'_>, emit: &mut Emit<'_>) {
+    emit(Message { stream: 0, step });
+}
