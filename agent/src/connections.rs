@@ -1,55 +1,232 @@
-//! Connections: two byte streams each, with gaps, limits and eviction.
+//! Connections: two byte streams each, put in order, with what is missing made visible.
 
-/// A socket's cookie, with how often the socket was connected anew in the top 16 bits: unique since boot.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
-#[serde(transparent)]
-pub struct ConnectionId(pub u64);
+pub use crate::records::{ConnectionId, Direction, Role};
 
-/// The end of the connection that a process holds.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// It accepted the connection.
-    Server,
-    /// It made the connection.
-    Client,
-    /// Not known: the connection was open before the agent, and nothing told its role since.
-    Unknown,
+use crate::{protocol::Piece, records::Segment};
+use std::{collections::HashMap, net::SocketAddr};
+
+/// How long a connection that has ended is remembered, in record time: reads of what had already
+/// arrived may follow a reset.
+pub const MEMORY_NS: u64 = 2_000_000_000;
+
+/// A connection that a process holds.
+#[derive(Debug)]
+pub struct Connection<T> {
+    /// Its place in the kernel's table, once known.
+    pub slot: Option<u32>,
+    /// The other end.
+    pub remote: SocketAddr,
+    /// The process that used it last.
+    pub pid: u32,
+    /// Segments sent again, as far as they were counted.
+    pub retransmits: u32,
+    /// What the later stages keep with it.
+    pub talk: T,
+    streams: [Stream; 2],
 }
 
-impl Role {
-    /// The label value.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Client => "client",
-            Self::Unknown => "unknown",
-        }
+/// One direction's bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stream {
+    /// Bytes that have been told of.
+    position: u64,
+}
+
+/// The pieces that one segment adds to its stream, in order; absent ones are empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pieces<'a> {
+    /// Bytes before the segment whose records were lost.
+    pub lost_bytes: u64,
+    /// What was captured.
+    pub content: &'a [u8],
+    /// What was not, after that.
+    pub unseen_bytes: u64,
+}
+
+impl<'a> Pieces<'a> {
+    /// The pieces that are there.
+    pub fn iter(&self) -> impl Iterator<Item = Piece<'a>> + use<'a> {
+        let Self { lost_bytes, content, unseen_bytes } = *self;
+        let lost = (lost_bytes > 0).then_some(Piece::Lost(lost_bytes));
+        let bytes = (!content.is_empty()).then_some(Piece::Bytes(content));
+        let unseen = (unseen_bytes > 0).then_some(Piece::Unseen(unseen_bytes));
+        [lost, bytes, unseen].into_iter().flatten()
     }
 }
 
-/// Which way bytes go, as seen by the process.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// To the process.
-    Receive,
-    /// From the process.
-    Transmit,
+impl<T> Connection<T> {
+    /// A connection of which nothing was read yet.
+    pub fn new(slot: Option<u32>, remote: SocketAddr, pid: u32, talk: T) -> Self {
+        Self { slot, remote, pid, retransmits: 0, talk, streams: [Stream::default(); 2] }
+    }
+
+    fn stream(&mut self, direction: Direction) -> &mut Stream {
+        let [receive, transmit] = &mut self.streams;
+        match direction {
+            Direction::Receive => receive,
+            Direction::Transmit => transmit,
+        }
+    }
+
+    /// Puts a segment in its place. One that stands before the place reached (two threads that use one
+    /// direction at once) is taken as it comes.
+    pub fn add<'a>(&mut self, segment: &'a Segment<'_>) -> Pieces<'a> {
+        let stream = self.stream(segment.direction);
+        let lost_bytes = segment.position.saturating_sub(stream.position);
+        let length_bytes = u64::from(segment.length_bytes);
+        stream.position = stream.position.max(segment.position.saturating_add(length_bytes));
+        let captured = segment.content.len().min(segment.length_bytes as usize);
+        let content = segment.content.get(..captured).unwrap_or_default();
+        Pieces { lost_bytes, content, unseen_bytes: length_bytes - content.len() as u64 }
+    }
+
+    /// The kernel counted up to `position`; tells how many bytes of it had no record.
+    pub fn advance(&mut self, direction: Direction, position: u64) -> u64 {
+        let stream = self.stream(direction);
+        let lost_bytes = position.saturating_sub(stream.position);
+        stream.position += lost_bytes;
+        lost_bytes
+    }
+
+    /// Bytes told of so far.
+    pub fn position(&mut self, direction: Direction) -> u64 {
+        self.stream(direction).position
+    }
 }
 
-impl Direction {
-    /// The label value.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Receive => "receive",
-            Self::Transmit => "transmit",
+/// All connections that are open, and those that ended a moment ago. As many as the kernel's table has
+/// places; it refuses what is beyond, and counts it.
+#[derive(Debug)]
+pub struct Connections<T> {
+    open: HashMap<ConnectionId, Connection<T>>,
+    /// When each of those that ended did, oldest first.
+    ended: std::collections::VecDeque<(u64, ConnectionId)>,
+    recent: std::collections::HashSet<ConnectionId>,
+}
+
+impl<T> Default for Connections<T> {
+    fn default() -> Self {
+        Self { open: HashMap::new(), ended: Default::default(), recent: Default::default() }
+    }
+}
+
+impl<T> Connections<T> {
+    /// An open connection.
+    pub fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection<T>> {
+        self.open.get_mut(&id)
+    }
+
+    /// Whether it is open.
+    pub fn contains(&self, id: ConnectionId) -> bool {
+        self.open.contains_key(&id)
+    }
+
+    /// Whether it ended a moment ago.
+    pub fn has_ended(&self, id: ConnectionId) -> bool {
+        self.recent.contains(&id)
+    }
+
+    /// Takes up a connection.
+    pub fn insert(&mut self, id: ConnectionId, connection: Connection<T>) {
+        self.open.insert(id, connection);
+    }
+
+    /// Lets go of a connection.
+    pub fn remove(&mut self, id: ConnectionId, time_ns: u64) -> Option<Connection<T>> {
+        let connection = self.open.remove(&id)?;
+        self.ended.push_back((time_ns, id));
+        self.recent.insert(id);
+        Some(connection)
+    }
+
+    /// Forgets the connections that ended [`MEMORY_NS`] ago.
+    pub fn tick(&mut self, now_ns: u64) {
+        let is_old = |(ended_ns, _): &mut (u64, ConnectionId)| {
+            ended_ns.saturating_add(MEMORY_NS) <= now_ns
+        };
+        while let Some((_, id)) = self.ended.pop_front_if(is_old) {
+            self.recent.remove(&id);
         }
+    }
+
+    /// All open connections, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Connection<T>)> {
+        self.open.iter().map(|(id, connection)| (*id, connection))
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    fn segment(position: u64, length_bytes: u32, content: &'static [u8]) -> Segment<'static> {
+        Segment {
+            connection: ConnectionId(1),
+            direction: Direction::Receive,
+            position,
+            length_bytes,
+            begin_ns: 0,
+            time_ns: 0,
+            pid: 1,
+            content: Cow::Borrowed(content),
+        }
+    }
+
+    fn connection() -> Connection<()> {
+        Connection::new(None, "127.0.0.1:1".parse().unwrap(), 1, ())
+    }
+
+    #[test]
+    fn a_gap_is_as_long_as_the_positions_say() {
+        let mut connection = connection();
+        let first = segment(0, 3, b"abc");
+        assert_eq!(connection.add(&first).iter().collect::<Vec<_>>(), [Piece::Bytes(b"abc")]);
+        let third = segment(10, 8, b"defg");
+        assert_eq!(
+            connection.add(&third).iter().collect::<Vec<_>>(),
+            [Piece::Lost(7), Piece::Bytes(b"defg"), Piece::Unseen(4)]
+        );
+        assert_eq!(connection.position(Direction::Receive), 18);
+        assert_eq!(connection.position(Direction::Transmit), 0);
+    }
+
+    #[test]
+    fn the_kernel_count_reveals_a_lost_tail() {
+        let mut connection = connection();
+        connection.add(&segment(0, 5, b""));
+        assert_eq!(connection.advance(Direction::Receive, 5), 0);
+        assert_eq!(connection.advance(Direction::Receive, 9), 4);
+        assert_eq!(connection.advance(Direction::Receive, 9), 0);
+    }
+
+    #[test]
+    fn content_never_exceeds_the_length() {
+        let mut connection = connection();
+        let lying = segment(u64::MAX - 1, 2, b"abcd");
+        let pieces = connection.add(&lying);
+        assert_eq!((pieces.content, pieces.unseen_bytes), (&b"ab"[..], 0));
+    }
+
+    #[test]
+    fn an_ended_connection_is_remembered_for_a_while() {
+        let mut connections = Connections::default();
+        let id = ConnectionId(7);
+        connections.insert(id, connection());
+        assert!(connections.remove(id, 10).is_some());
+        connections.tick(10 + MEMORY_NS - 1);
+        assert!(connections.has_ended(id) && !connections.contains(id));
+        connections.tick(10 + MEMORY_NS);
+        assert!(!connections.has_ended(id));
     }
 }

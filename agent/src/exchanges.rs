@@ -1,7 +1,20 @@
 //! Exchanges: one request and its response, paired and timed, for all protocols alike.
 
-use crate::connections::Role;
-use std::net::SocketAddr;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    connections::{Direction, Role},
+    protocol::{Message, Request, Response, Speaker, Step, conversation::{Heard, Moment}},
+};
+use std::{collections::VecDeque, net::SocketAddr};
+
+/// Requests of one connection that wait for their response at most; protocols have tighter limits of
+/// their own.
+pub const OPEN_REQUESTS_MAX: usize = 1024;
+
+/// Buffers of ended requests that a connection keeps for the next ones.
+const SPARE_MAX: usize = 2;
 
 /// What a request asked for, owned by the pairing table until its response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,4 +63,220 @@ pub struct Exchange<'a> {
     pub ended_ns: u64,
     /// The response broke off before its end.
     pub truncated: bool,
+}
+
+/// What the pairing found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding<'a> {
+    /// A request is under way from now on (`+1`), or is not any more (`-1`). The text is its method.
+    Active(&'a [u8], i64),
+    /// An exchange has ended.
+    Finished(Exchange<'a>),
+    /// A request will not be answered, or its answer cannot be known.
+    Unanswered(&'static str),
+    /// A response to no request that is known.
+    Unpaired(&'static str),
+}
+
+/// Where findings go.
+pub type Sink<'a> = dyn FnMut(Finding<'_>) + 'a;
+
+/// The end of the connection that is looked from, for what an [`Exchange`] says of it.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    /// The process's role.
+    pub role: Role,
+    /// The protocol.
+    pub protocol: &'static str,
+    /// The other end.
+    pub remote: SocketAddr,
+}
+
+impl End {
+    /// Which way `speaker`'s bytes go.
+    fn direction(&self, speaker: Speaker) -> Direction {
+        match (self.role, speaker) {
+            (Role::Client, Speaker::Server) | (Role::Server | Role::Unknown, Speaker::Client) => {
+                Direction::Receive
+            }
+            _ => Direction::Transmit,
+        }
+    }
+}
+
+/// A request that waits for the end of its response.
+#[derive(Debug, Default)]
+struct Open {
+    stream: u32,
+    arrived_ns: Option<u64>,
+    started_ns: u64,
+    /// Method, then target.
+    text: Vec<u8>,
+    method_bytes: usize,
+    version: &'static str,
+    /// Its head is complete, so it counts as active.
+    is_known: bool,
+    answer: Option<Answer>,
+    first_byte_ns: Option<u64>,
+}
+
+impl Open {
+    fn method(&self) -> &[u8] {
+        self.text.get(..self.method_bytes).unwrap_or_default()
+    }
+
+    fn target(&self) -> &[u8] {
+        self.text.get(self.method_bytes..).unwrap_or_default()
+    }
+}
+
+/// Pairs the messages of one connection.
+#[derive(Debug, Default)]
+pub struct Pairing {
+    open: VecDeque<Open>,
+    spare: Vec<Vec<u8>>,
+    /// A response without a request is under way.
+    is_unpaired: bool,
+    /// When the server last moved bytes.
+    server_ns: u64,
+}
+
+impl Pairing {
+    /// Takes the next step of a message.
+    pub fn step(&mut self, heard: Heard<'_>, remote: SocketAddr, sink: &mut Sink<'_>) {
+        let Heard { speaker, role, protocol, moment, message: Message { stream, step } } = heard;
+        let end = End { role, protocol, remote };
+        match step {
+            Step::RequestStarted => self.start(stream, begins(end, speaker, moment), sink),
+            Step::Request(request) => self.know(stream, request, sink),
+            Step::RequestEnded => {}
+            Step::ResponseStarted => self.answer_starts(stream, end, speaker, moment),
+            Step::Response(Response::Http { status }) => {
+                if let Some(open) = self.find(stream) {
+                    open.answer = Some(Answer::Http { status });
+                }
+            }
+            Step::ResponseEnded => self.finish(stream, end, moment.time_ns, false, sink),
+            Step::ResponseEndedBefore => self.finish(stream, end, self.server_ns, false, sink),
+            Step::Upgraded => self.give_up("upgraded", sink),
+            Step::Lost(loss) => self.give_up(loss.label(), sink),
+        }
+    }
+
+    /// A speaker moved bytes; told after the steps of those bytes.
+    pub fn moved(&mut self, speaker: Speaker, moment: Moment) {
+        if speaker == Speaker::Server {
+            self.server_ns = moment.time_ns;
+        }
+    }
+
+    /// The connection ended: a response that was under way is cut short, other requests get none.
+    pub fn close(&mut self, end: End, reason: &'static str, sink: &mut Sink<'_>) {
+        if self.open.front().is_some_and(|open| open.is_known && open.answer.is_some()) {
+            let stream = self.open.front().map_or(0, |open| open.stream);
+            self.finish(stream, end, self.server_ns, true, sink);
+        }
+        self.give_up(reason, sink);
+    }
+
+    fn find(&mut self, stream: u32) -> Option<&mut Open> {
+        // A response that began unpaired stays so to its end.
+        if self.is_unpaired {
+            return None;
+        }
+        self.open.iter_mut().find(|open| open.stream == stream)
+    }
+
+    fn start(&mut self, stream: u32, (arrived_ns, started_ns): (Option<u64>, u64), sink: &mut Sink<'_>) {
+        if self.open.len() >= OPEN_REQUESTS_MAX {
+            sink(Finding::Unanswered("overflow"));
+            return;
+        }
+        let text = self.spare.pop().unwrap_or_default();
+        self.open.push_back(Open { stream, arrived_ns, started_ns, text, ..Open::default() });
+    }
+
+    fn know(&mut self, stream: u32, request: Request<'_>, sink: &mut Sink<'_>) {
+        let newest = self.open.iter_mut().rev().find(|open| open.stream == stream);
+        let Some(open) = newest.filter(|open| !open.is_known) else { return };
+        let Request::Http { method, target, host: _, version } = request;
+        open.text.extend_from_slice(method);
+        open.text.extend_from_slice(target);
+        open.method_bytes = method.len();
+        open.version = version;
+        open.is_known = true;
+        sink(Finding::Active(method, 1));
+    }
+
+    fn answer_starts(&mut self, stream: u32, end: End, speaker: Speaker, moment: Moment) {
+        let (_, first_byte_ns) = begins(end, speaker, moment);
+        match self.open.iter_mut().find(|open| open.stream == stream) {
+            Some(open) => open.first_byte_ns = Some(first_byte_ns),
+            None => self.is_unpaired = true,
+        }
+    }
+
+    fn finish(&mut self, stream: u32, end: End, ended_ns: u64, truncated: bool, sink: &mut Sink<'_>) {
+        if std::mem::take(&mut self.is_unpaired) {
+            sink(Finding::Unpaired("no_request"));
+            return;
+        }
+        let Some(at) = self.open.iter().position(|open| open.stream == stream) else { return };
+        let Some(open) = self.open.remove(at) else { return };
+        if open.is_known {
+            sink(Finding::Active(open.method(), -1));
+        }
+        match open.answer {
+            Some(answer) => sink(Finding::Finished(Exchange {
+                role: end.role,
+                protocol: end.protocol,
+                operation: Operation::Http {
+                    method: open.method(),
+                    target: open.target(),
+                    version: open.version,
+                },
+                answer,
+                remote: end.remote,
+                arrived_ns: open.arrived_ns,
+                started_ns: open.started_ns,
+                first_byte_ns: open.first_byte_ns.unwrap_or(ended_ns),
+                ended_ns,
+                truncated,
+            })),
+            None => sink(Finding::Unanswered("no_status")),
+        }
+        self.recycle(open.text);
+    }
+
+    fn give_up(&mut self, reason: &'static str, sink: &mut Sink<'_>) {
+        if std::mem::take(&mut self.is_unpaired) {
+            sink(Finding::Unpaired("no_request"));
+        }
+        while let Some(open) = self.open.pop_front() {
+            if open.is_known {
+                sink(Finding::Active(open.method(), -1));
+                sink(Finding::Unanswered(reason));
+            } else {
+                sink(Finding::Unanswered("incomplete_request"));
+            }
+            self.recycle(open.text);
+        }
+    }
+
+    fn recycle(&mut self, mut text: Vec<u8>) {
+        if self.spare.len() < SPARE_MAX {
+            text.clear();
+            self.spare.push(text);
+        }
+    }
+}
+
+/// When the bytes of a call arrived, if known, and when their first one was moved: received bytes at the
+/// end of the call that read them, sent bytes at the beginning of the call that wrote them.
+fn begins(end: End, speaker: Speaker, moment: Moment) -> (Option<u64>, u64) {
+    let Moment { begin_ns, time_ns } = moment;
+    match end.direction(speaker) {
+        Direction::Receive => ((begin_ns > 0 && begin_ns <= time_ns).then_some(begin_ns), time_ns),
+        Direction::Transmit => (None, if begin_ns > 0 { begin_ns.min(time_ns) } else { time_ns }),
+    }
 }

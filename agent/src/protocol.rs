@@ -1,5 +1,6 @@
 //! Protocols: what turns one connection's captured bytes into messages, and how one is recognised.
 
+pub mod conversation;
 pub mod http1;
 
 /// Which end of a connection speaks, by what it says: the client sends requests.

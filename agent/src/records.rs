@@ -12,7 +12,7 @@ pub use facts::Facts;
 pub use maps::{KernelMaps, MapError};
 
 use serde::{Deserialize, Serialize};
-use sockmeter_abi::{RECEIVE, record as wire};
+use sockmeter_abi::{RECEIVE, field::LOSS_COUNTERS, record as wire};
 use std::{
     borrow::Cow,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -47,14 +47,26 @@ pub enum Record<'a> {
     Adopted(Adopted),
     /// Edge: what the kernel's own table says of a connection now.
     Table(Table),
-    /// Edge: what was lost so far, by reason; only ever grows.
-    Losses(Vec<(Cow<'static, str>, u64)>),
+    /// Edge: what was lost so far, in the order of [`LOSS_REASONS`]; only ever grows.
+    Losses([u64; LOSS_REASONS.len()]),
     /// Edge: time went on.
     Tick {
         /// Now.
         time_ns: u64,
     },
 }
+
+/// What the kernel side could not tell, and why; see `abi::field`.
+pub const LOSS_REASONS: [&str; LOSS_COUNTERS] = [
+    "connection_table_full",
+    "ring_full_opened",
+    "ring_full_connect_failed",
+    "ring_full_segment",
+    "ring_full_closed",
+    "ring_full_process_started",
+    "ring_full_process_ended",
+    "connection_table_full_bytes",
+];
 
 /// See [`Record::Opened`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Facts about processes from `/proc`. Edge: it reads, and remembers nothing.
 
-use super::facts::{Facts, Source, TICK_NS};
+use crate::records::facts::{Facts, Source, TICK_NS};
 use super::{container, environment};
 use std::fs::File;
 use std::io::{self, Read};

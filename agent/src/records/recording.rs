@@ -78,7 +78,7 @@ mod tests {
                 pid: 3,
                 content: Cow::Owned((0..=255).collect()),
             }),
-            Record::Losses(vec![("ring_full_segment".into(), 4)]),
+            Record::Losses([0, 0, 0, 4, 0, 0, 0, 0]),
             Record::Tick { time_ns: 9 },
         ];
         let mut file = b"# a comment\n\n".to_vec();
