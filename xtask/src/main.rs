@@ -1,2 +1,159 @@
-//! The chores, one subcommand each.
-fn main() {}
+//! The project's chores, one subcommand each: `cargo xtask --help`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use xtask::guest::{self, Guest};
+use xtask::setup::Install;
+use xtask::{build, check, demo, run, test};
+
+/// Builds, runs and tests sockmeter.
+///
+/// Missing tools are named and then installed, with rustup and apt; nothing else on this machine is
+/// changed. Whatever is only needed here goes below target/.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Build the object that the agent loads into the kernel.
+    ///
+    /// It is built for bpfel-unknown-none with bpf-linker, and is left at
+    /// target/ebpf/bpfel-unknown-none/release/sockmeter.
+    BuildEbpf(Setup),
+    /// Build the agent and start it on this machine, as root.
+    ///
+    /// Uses sudo when you are not root. Everything after `--` goes to the agent:
+    /// `cargo xtask run -- --help` lists its flags.
+    #[command(after_help = "Example: cargo xtask run -- --listen 127.0.0.1:9435")]
+    Run {
+        #[command(flatten)]
+        setup: Setup,
+        /// Flags of the agent.
+        #[arg(last = true)]
+        flags: Vec<String>,
+    },
+    /// Show the agent at work in a guest, at http://127.0.0.1:9435/metrics.
+    ///
+    /// The guest has nginx, a Python server and a gentle load on both. This machine's kernel is not
+    /// touched and root on it is needed only to share its files with the guest. Ctrl-C ends the demo.
+    Demo(Setup),
+    /// Boot a kernel in a guest and run a command in it.
+    ///
+    /// The guest sees this machine's files at the same paths, read-only below a layer in memory: the
+    /// checkout, what was built, and the servers that were unpacked for it. It never touches this machine's
+    /// kernel, and reaches no network. Its exit code is the command's. What the command leaves in /run/out
+    /// is kept below target/guest/runs.
+    #[command(after_help = "Example: cargo xtask guest --forward 8080:80 -- 'nginx; sleep 60'")]
+    Guest(GuestFlags),
+    /// Run every test, those in guests included.
+    Test {
+        #[command(flatten)]
+        setup: Setup,
+        /// Run only tests with this in their name.
+        filter: Option<String>,
+    },
+    /// Check formatting, lints and the house rules.
+    ///
+    /// Needs no guest and no kernel toolchain. Where the kernel toolchain is there, the
+    /// kernel's code is linted as well.
+    Check(Setup),
+}
+
+#[derive(Args)]
+struct Setup {
+    /// Name what is missing on this machine instead of installing it.
+    #[arg(long)]
+    no_install: bool,
+}
+
+#[derive(Args)]
+struct GuestFlags {
+    #[command(flatten)]
+    setup: Setup,
+    /// The guest's kernel.
+    #[arg(long, default_value = guest::DEFAULT_KERNEL, value_parser = guest::kernels())]
+    kernel: String,
+    /// Make a port of the guest reachable at this machine's 127.0.0.1.
+    #[arg(long, value_name = "HOST:GUEST", value_parser = forward)]
+    forward: Vec<(u16, u16)>,
+    /// The guest's memory.
+    #[arg(long, value_name = "N", default_value_t = 2048)]
+    memory_mib: u32,
+    /// The guest's processors.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    cpus: u32,
+    /// When to end a guest that does not end.
+    #[arg(long, value_name = "N", default_value_t = 180)]
+    limit_seconds: u64,
+    /// A Debian package that the guest needs besides the usual ones.
+    #[arg(long)]
+    package: Vec<String>,
+    /// What to run, as bash reads it.
+    #[arg(required = true, trailing_var_arg = true)]
+    command: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match chore(CommandLine::parse().chore) {
+        Ok(code) => ExitCode::from(code),
+        Err(why) => {
+            eprintln!("xtask: {why:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn chore(chore: Chore) -> Result<u8> {
+    match chore {
+        Chore::BuildEbpf(setup) => build::kernel_object(setup.install())?,
+        Chore::Run { setup, flags } => match run::run(setup.install(), &flags)? {},
+        Chore::Demo(setup) => demo::demo(setup.install())?,
+        Chore::Guest(flags) => return run_guest(flags),
+        Chore::Test { setup, filter } => return test::test(setup.install(), filter.as_deref()),
+        Chore::Check(setup) => check::check(setup.install())?,
+    }
+    Ok(0)
+}
+
+impl Setup {
+    fn install(&self) -> Install {
+        Install::unless(self.no_install)
+    }
+}
+
+fn run_guest(flags: GuestFlags) -> Result<u8> {
+    guest::prepare(&flags.kernel, &flags.package, flags.setup.install())?;
+    let guest = Guest {
+        kernel: flags.kernel,
+        forwards: flags.forward,
+        memory_mib: flags.memory_mib,
+        cpus: flags.cpus,
+        limit: Duration::from_secs(flags.limit_seconds),
+        packages: flags.package,
+        show: true,
+        ..Guest::new(flags.command.join(" "))
+    };
+    let outcome = guest.run()?;
+    eprintln!(
+        "xtask: the guest ended after {:.1} s with exit code {}",
+        outcome.seconds, outcome.exit_code
+    );
+    if std::fs::read_dir(&outcome.out_dir)?.next().is_some() {
+        eprintln!("xtask: it left files in {}", outcome.out_dir.display());
+    }
+    Ok(u8::try_from(outcome.exit_code).unwrap_or(1))
+}
+
+fn forward(text: &str) -> Result<(u16, u16)> {
+    let (host, inside) = text
+        .split_once(':')
+        .context("two ports are needed, as in 8080:80")?;
+    Ok((host.parse()?, inside.parse()?))
+}

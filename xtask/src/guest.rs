@@ -1,0 +1,285 @@
+//! Boots a kernel in a guest, runs a command in it, returns its output and exit code.
+//!
+//! The guest sees the host's files at the same paths, read-only, below a layer in memory; so it runs
+//! what was built on the host. One guest runs at a time, also across processes: the others wait.
+
+mod cpio;
+mod initramfs;
+mod kernel;
+mod machine;
+mod packages;
+mod unpack;
+mod vmlinux;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, bail};
+
+use self::kernel::Kernel;
+use self::machine::Machine;
+use crate::command::{output, tail};
+use crate::paths;
+use crate::progress::step;
+use crate::setup::{self, Install};
+
+/// The kernel that a guest runs when nothing else is said.
+pub const DEFAULT_KERNEL: &str = "6.1";
+/// Folders of earlier runs that are kept to look at.
+const KEPT_RUNS: usize = 20;
+/// How much of the console a failure shows.
+const TAIL_LINES: usize = 30;
+
+/// What to run, and in what kind of guest.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    /// Run by `bash`, as root, in the checkout's top folder.
+    pub command: String,
+    /// One of [`kernels`].
+    pub kernel: String,
+    /// Pairs (port on the host's 127.0.0.1, port in the guest), TCP. The guest reaches nothing else.
+    pub forwards: Vec<(u16, u16)>,
+    /// Memory of the guest.
+    pub memory_mib: u32,
+    /// Processors of the guest.
+    pub cpus: u32,
+    /// A guest that runs longer is ended, and its run an error.
+    pub limit: Duration,
+    /// Debian packages that the command needs beside those that every guest has.
+    pub packages: Vec<String>,
+    /// Whether the console goes to standard output while the guest runs.
+    pub show: bool,
+}
+
+/// What came out of a run whose command came to its end.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The command's exit code.
+    pub exit_code: i32,
+    /// What the command printed, and what the kernel had to say.
+    pub console: String,
+    /// From the start of the guest to its end; the wait for another guest does not count.
+    pub seconds: f64,
+    /// What the command left in the guest's `/run/out`.
+    pub out_dir: PathBuf,
+}
+
+/// A guest that runs. Dropping it ends it; so does the end of the thread that started it.
+pub struct Running {
+    machine: Machine,
+    limit: Duration,
+    shown: bool,
+    started: Instant,
+    folder: PathBuf,
+    // Held as long as the guest runs.
+    _turn: File,
+}
+
+/// The names of the kernels that guests can run.
+#[must_use]
+pub fn kernels() -> Vec<&'static str> {
+    Kernel::names()
+}
+
+/// Gets everything that guests with this kernel and these additional packages need.
+///
+/// # Errors
+/// When something is missing and cannot be, or may not be, had.
+pub fn prepare(kernel: &str, more_packages: &[String], install: Install) -> Result<()> {
+    let _turn = take_turn()?;
+    prepare_in_turn(kernel, more_packages, install).map(|_| ())
+}
+
+impl Guest {
+    /// A guest as the tests use it: kernel 6.1, 2 processors, 2 GiB, 180 seconds.
+    pub fn new(command: impl Into<String>) -> Self {
+        Self {
+            command: command.into(),
+            kernel: DEFAULT_KERNEL.to_owned(),
+            forwards: Vec::new(),
+            memory_mib: 2048,
+            cpus: 2,
+            limit: Duration::from_secs(180),
+            packages: Vec::new(),
+            show: false,
+        }
+    }
+
+    /// Starts the guest and waits for its end.
+    ///
+    /// # Errors
+    /// When the guest cannot be started, passes its limit, or ends without an exit code.
+    pub fn run(&self) -> Result<Outcome> {
+        self.start()?.wait()
+    }
+
+    /// Starts the guest, so that the host can talk to it through its forwards while it runs.
+    ///
+    /// # Errors
+    /// When something is missing (`cargo xtask guest` gets it), or QEMU does not start.
+    pub fn start(&self) -> Result<Running> {
+        let turn = take_turn()?;
+        let (kernel, packages) = prepare_in_turn(&self.kernel, &self.packages, Install::Refused)?;
+        let folder = new_run_folder()?;
+        let initramfs = folder.join("initramfs");
+        std::fs::write(
+            &initramfs,
+            initramfs::build(&kernel, &packages, &self.command)?,
+        )
+        .with_context(|| format!("cannot write {}; is the disk full?", initramfs.display()))?;
+        let started = Instant::now();
+        let machine = Machine::start(self, &kernel.vmlinux, &initramfs, &folder)?;
+        Ok(Running {
+            machine,
+            limit: self.limit,
+            shown: self.show,
+            started,
+            folder,
+            _turn: turn,
+        })
+    }
+}
+
+impl Running {
+    /// What the console said so far.
+    #[must_use]
+    pub fn console(&self) -> String {
+        self.machine.console()
+    }
+
+    /// How long the guest has been running.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// Whether the command, or the whole guest, has ended.
+    ///
+    /// # Errors
+    /// When the state of QEMU cannot be read.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.exit_code().is_some() || self.machine.has_ended()?)
+    }
+
+    /// Waits until the command and the guest have ended.
+    ///
+    /// # Errors
+    /// When the guest passes its limit or ends without an exit code.
+    pub fn wait(mut self) -> Result<Outcome> {
+        let mut in_time = true;
+        while in_time && !self.has_ended()? {
+            std::thread::sleep(Duration::from_millis(10));
+            in_time = self.started.elapsed() < self.limit;
+        }
+        let seconds = self.seconds();
+        let console = self.machine.stop();
+        // Only to look at, so the run does not fail without it.
+        let _ = std::fs::write(self.folder.join("console"), &console);
+        let Some(exit_code) = self.exit_code() else {
+            let limit = self.limit.as_secs();
+            let why = if in_time {
+                "the guest ended without an exit code".to_owned()
+            } else {
+                format!("the guest did not end and was stopped at its limit of {limit} s")
+            };
+            bail!("{why}; {}", self.last_words(&console));
+        };
+        let out_dir = take_out(&self.folder)?;
+        Ok(Outcome {
+            exit_code,
+            console,
+            seconds,
+            out_dir,
+        })
+    }
+
+    /// What explains a failure: QEMU's own messages and, unless it was shown, the end of the console.
+    fn last_words(&self, console: &str) -> String {
+        let qemu = std::fs::read_to_string(self.folder.join("qemu.log")).unwrap_or_default();
+        let console = if self.shown {
+            "see the end of its console above".to_owned()
+        } else {
+            format!("its console ended with:\n{}", tail(console, TAIL_LINES))
+        };
+        format!("{console}\n{}", qemu.trim()).trim_end().to_owned()
+    }
+
+    /// The command's exit code, which is the last thing that a guest tells.
+    fn exit_code(&self) -> Option<i32> {
+        let code = std::fs::read_to_string(self.folder.join(machine::CODE_FILE)).ok()?;
+        code.trim_end_matches('\r')
+            .strip_suffix('\n')?
+            .trim()
+            .parse()
+            .ok()
+    }
+}
+
+fn prepare_in_turn(
+    kernel: &str,
+    more_packages: &[String],
+    install: Install,
+) -> Result<(Kernel, PathBuf)> {
+    setup::guest_tools(install)?;
+    let known = !Kernel::names().contains(&kernel) || Kernel::is_ready(kernel);
+    if install == Install::Refused && !(known && packages::are_ready(more_packages)) {
+        bail!(
+            "missing: the guest's kernel {kernel} or packages, which are unpacked below target/guest; `cargo xtask guest --kernel {kernel} true` gets them"
+        );
+    }
+    Ok((Kernel::prepare(kernel)?, packages::prepare(more_packages)?))
+}
+
+/// Waits until no other process has a guest.
+fn take_turn() -> Result<File> {
+    let folder = paths::guests();
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+    let lock = File::create(folder.join("lock"))?;
+    step("waiting for another guest to end", || {
+        lock.lock().context("cannot lock target/guest/lock")
+    })?;
+    Ok(lock)
+}
+
+/// A folder for one run; names sort by age, and the oldest go.
+fn new_run_folder() -> Result<PathBuf> {
+    let runs = paths::guests().join("runs");
+    std::fs::create_dir_all(&runs)?;
+    let mut old: Vec<PathBuf> = std::fs::read_dir(&runs)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    old.sort();
+    for folder in old.iter().take(old.len().saturating_sub(KEPT_RUNS)) {
+        std::fs::remove_dir_all(folder)?;
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    let folder = runs.join(format!("{:016}-{}", now.as_micros(), std::process::id()));
+    std::fs::create_dir(&folder)?;
+    Ok(folder)
+}
+
+/// Unpacks what the guest left, and drops the large files of the run.
+fn take_out(run: &Path) -> Result<PathBuf> {
+    let image = run.join(machine::OUT_IMAGE);
+    let out = run.join("out");
+    std::fs::create_dir(&out)?;
+    let mut first = [0_u8; 1];
+    std::os::unix::fs::FileExt::read_exact_at(&File::open(&image)?, &mut first, 0)?;
+    if first != [0] {
+        output(
+            Command::new("tar")
+                .arg("-xf")
+                .arg(&image)
+                .arg("-C")
+                .arg(&out)
+                .arg("--no-same-owner"),
+        )
+        .context("cannot read what the guest left in /run/out (512 MiB at most)")?;
+    }
+    std::fs::remove_file(image)?;
+    let _ = std::fs::remove_file(run.join("initramfs"));
+    Ok(out)
+}

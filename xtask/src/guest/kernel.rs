@@ -1,0 +1,279 @@
+//! Kernels for guests: Debian's cloud kernels, unpacked below `target/`, never installed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::{unpack, vmlinux};
+use crate::command::output;
+use crate::paths;
+use crate::progress::step;
+use crate::setup::apt::OtherRelease;
+
+/// A kernel series and the Debian release that has it.
+struct Series {
+    name: &'static str,
+    release: &'static str,
+}
+
+/// One row is one kernel that guests can run.
+const SERIES: [Series; 4] = [
+    Series {
+        name: "5.10",
+        release: "bullseye",
+    },
+    Series {
+        name: "6.1",
+        release: "bookworm",
+    },
+    Series {
+        name: "6.12",
+        release: "trixie",
+    },
+    Series {
+        name: "newest",
+        release: "sid",
+    },
+];
+
+/// Its `Depends` names the release's current kernel; the names themselves disappear after a while.
+const META_PACKAGE: &str = "linux-image-cloud-amd64";
+
+/// What the guest needs before it has a root; anything else is there for `modprobe`.
+const MODULES: [&str; 7] = [
+    "virtio_pci",
+    "virtio_net",
+    "virtio_rng",
+    "virtio_blk",
+    "fuse",
+    "virtiofs",
+    "overlay",
+];
+
+/// A kernel that is ready to boot.
+pub(crate) struct Kernel {
+    pub(crate) vmlinux: PathBuf,
+    /// Laid over the host's files, so that `modprobe` works in the guest.
+    pub(crate) tree: PathBuf,
+    /// In the order in which they are loaded.
+    pub(crate) modules: Vec<PathBuf>,
+}
+
+impl Kernel {
+    /// The names that `--kernel` takes.
+    pub(crate) fn names() -> Vec<&'static str> {
+        SERIES.iter().map(|series| series.name).collect()
+    }
+
+    /// Whether the kernel was prepared before.
+    pub(crate) fn is_ready(name: &str) -> bool {
+        folder(name).is_dir()
+    }
+
+    /// Gets the kernel, from the network when it was not there before.
+    pub(crate) fn prepare(name: &str) -> Result<Self> {
+        let Some(series) = SERIES.iter().find(|series| series.name == name) else {
+            bail!(
+                "there is no kernel `{name}`; known are {}",
+                Self::names().join(", ")
+            );
+        };
+        let folder = folder(name);
+        if !folder.is_dir() {
+            step(
+                &format!("getting kernel {name} from Debian {}", series.release),
+                || get(series, &folder),
+            )
+            .with_context(|| format!("cannot get kernel {name}"))?;
+        }
+        let mut modules: Vec<PathBuf> = std::fs::read_dir(folder.join("modules"))?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<_>>()?;
+        modules.sort();
+        Ok(Self {
+            vmlinux: folder.join("vmlinux"),
+            tree: folder.join("tree"),
+            modules,
+        })
+    }
+}
+
+fn folder(name: &str) -> PathBuf {
+    paths::guests().join("kernels").join(name)
+}
+
+/// Makes the folder beside its place and moves it there when it is whole.
+fn get(series: &Series, folder: &Path) -> Result<()> {
+    let partial = folder.with_file_name(format!("{}.partial", series.name));
+    if partial.exists() {
+        std::fs::remove_dir_all(&partial)?;
+    }
+    let archives = partial.join("archives");
+    std::fs::create_dir_all(&archives)?;
+    let apt = OtherRelease::new(
+        series.release,
+        &paths::guests().join("apt").join(series.release),
+    )?;
+    apt.update()?;
+    for package in kernel_packages(&apt)? {
+        apt.download(&package, &archives)?;
+    }
+    let tree = partial.join("tree");
+    unpack::unpack_all(&archives, &tree)?;
+    std::fs::remove_dir_all(&archives)?;
+
+    let version = only_entry(&tree.join("usr/lib/modules"))?;
+    let modules = tree.join("usr/lib/modules").join(&version);
+    output(Command::new("depmod").arg("-b").arg(&tree).arg(&version))?;
+    let compressed = [
+        tree.join(format!("boot/vmlinuz-{version}")),
+        modules.join("vmlinuz"),
+    ];
+    let compressed = compressed
+        .iter()
+        .find(|file| file.is_file())
+        .context("the package has no kernel")?;
+    vmlinux::extract(compressed, &partial.join("vmlinux"))?;
+    collect_modules(&modules, &partial.join("modules"))?;
+    std::fs::rename(&partial, folder)?;
+    Ok(())
+}
+
+/// The packages with the kernel and its modules: since 7.2 they are two, behind another meta package.
+fn kernel_packages(apt: &OtherRelease) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut open = vec![META_PACKAGE.to_owned()];
+    while let Some(package) = open.pop() {
+        let is_kernel = |name: &String| {
+            ["linux-image-", "linux-binary-", "linux-modules-"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+        };
+        for name in apt.needs(&package)?.into_iter().filter(is_kernel) {
+            if !found.contains(&name) {
+                open.push(name.clone());
+                found.push(name);
+            }
+        }
+    }
+    if found.is_empty() {
+        bail!("the package {META_PACKAGE} names no kernel");
+    }
+    Ok(found)
+}
+
+fn only_entry(folder: &Path) -> Result<String> {
+    let mut entries = std::fs::read_dir(folder)
+        .with_context(|| format!("the kernel package has no {}", folder.display()))?;
+    let entry = entries
+        .next()
+        .context("the kernel package has no modules")??;
+    Ok(entry.file_name().to_string_lossy().into_owned())
+}
+
+/// Copies the modules that the guest needs first, plain and numbered in loading order.
+fn collect_modules(modules: &Path, target: &Path) -> Result<()> {
+    std::fs::create_dir_all(target)?;
+    let dependencies = std::fs::read_to_string(modules.join("modules.dep"))?;
+    // Debian's packages from 7.2 on do not have this list; what is no module there is taken as built in.
+    let built_in = std::fs::read_to_string(modules.join("modules.builtin")).ok();
+    for (number, file) in loading_order(&MODULES, &dependencies, built_in.as_deref())?
+        .iter()
+        .enumerate()
+    {
+        let name = module_name(file);
+        let plain = target.join(format!("{number:02}-{name}.ko"));
+        if file.ends_with(".xz") {
+            let unpacked = std::fs::File::create(&plain)?;
+            output(
+                Command::new("xz")
+                    .arg("-dc")
+                    .arg(modules.join(file))
+                    .stdout(unpacked),
+            )?;
+        } else {
+            std::fs::copy(modules.join(file), &plain)?;
+        }
+    }
+    Ok(())
+}
+
+/// The files to load, each after those that it needs. A line of `modules.dep` is
+/// `file: needed needed ...`, where the last one needed has to come first.
+fn loading_order<'a>(
+    wanted: &[&str],
+    dependencies: &'a str,
+    built_in: Option<&str>,
+) -> Result<Vec<&'a str>> {
+    let mut order = Vec::new();
+    for name in wanted {
+        let line = dependencies.lines().filter_map(|line| line.split_once(':'));
+        let Some((file, needed)) = line
+            .into_iter()
+            .find(|(file, _)| module_name(file) == *name)
+        else {
+            if built_in.is_none_or(|list| list.lines().any(|file| module_name(file) == *name)) {
+                continue;
+            }
+            bail!("this kernel has no module {name}");
+        };
+        for file in needed.split_whitespace().rev().chain([file]) {
+            if !order.contains(&file) {
+                order.push(file);
+            }
+        }
+    }
+    Ok(order)
+}
+
+/// `kernel/fs/fuse/virtiofs.ko.xz` -> `virtiofs`; dash and underscore are the same in such names.
+fn module_name(file: &str) -> String {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    name.split(".ko").next().unwrap_or(name).replace('-', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_loaded_after_what_they_need() {
+        let dependencies =
+            "kernel/fs/fuse/fuse.ko:\nkernel/net/virtio-net.ko: kernel/a.ko kernel/b.ko\n";
+        let order = loading_order(
+            &["virtio_net", "fuse", "overlay"],
+            dependencies,
+            Some("kernel/overlay.ko\n"),
+        )
+        .unwrap();
+        assert_eq!(
+            order,
+            [
+                "kernel/b.ko",
+                "kernel/a.ko",
+                "kernel/net/virtio-net.ko",
+                "kernel/fs/fuse/fuse.ko"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_module_that_is_nowhere_is_named() {
+        assert!(
+            loading_order(&["fuse"], "", Some(""))
+                .unwrap_err()
+                .to_string()
+                .contains("fuse")
+        );
+    }
+
+    #[test]
+    fn an_unknown_kernel_is_answered_with_the_known_ones() {
+        let why = Kernel::prepare("2.4")
+            .err()
+            .map(|why| why.to_string())
+            .unwrap_or_default();
+        assert!(why.contains("6.1"), "{why}");
+    }
+}

@@ -1,0 +1,254 @@
+//! The two programs that make a guest: virtiofsd, which shares the host's files, and QEMU.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::Guest;
+use crate::command::is_root;
+use crate::setup::Virtiofsd;
+
+/// Short, relative to the run's folder: the path of a socket may have 107 bytes.
+const SOCKET: &str = "files.sock";
+/// The guest writes its exit code here.
+pub(crate) const CODE_FILE: &str = "code";
+/// The guest writes a tar of /run/out here.
+pub(crate) const OUT_IMAGE: &str = "out.img";
+const OUT_BYTES: u64 = 512 << 20;
+
+/// Saves time where it costs no realism that the tests need.
+const KERNEL_OPTIONS: &str = "console=ttyS0 quiet panic=-1 nokaslr no5lvl mitigations=off audit=0 tsc=reliable \
+    no_timer_check cryptomgr.notests rcupdate.rcu_expedited=1 random.trust_cpu=on apparmor=0 selinux=0 nowatchdog";
+
+/// A running guest. Both programs end with it, and with the thread that started them.
+pub(crate) struct Machine {
+    qemu: Child,
+    virtiofsd: Child,
+    console: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Machine {
+    pub(crate) fn start(
+        guest: &Guest,
+        vmlinux: &Path,
+        initramfs: &Path,
+        run: &Path,
+    ) -> Result<Self> {
+        std::fs::File::create(run.join(OUT_IMAGE))?.set_len(OUT_BYTES)?;
+        let mut virtiofsd = start_virtiofsd(run)?;
+        if let Err(why) = wait_for_socket(run, &mut virtiofsd) {
+            end(&mut virtiofsd);
+            return Err(why);
+        }
+        match start_qemu(guest, vmlinux, initramfs, run) {
+            Ok((qemu, console, reader)) => Ok(Self {
+                qemu,
+                virtiofsd,
+                console,
+                reader: Some(reader),
+            }),
+            Err(why) => {
+                end(&mut virtiofsd);
+                Err(why)
+            }
+        }
+    }
+
+    /// Whether QEMU has ended by itself, as after a panic in the guest.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.qemu.try_wait()?.is_some())
+    }
+
+    /// Ends the guest if it runs, and returns everything that its console said.
+    pub(crate) fn stop(&mut self) -> String {
+        end(&mut self.qemu);
+        end(&mut self.virtiofsd);
+        if let Some(reader) = self.reader.take() {
+            // A panic in there has already been printed; what was read until then is there.
+            let _ = reader.join();
+        }
+        self.console()
+    }
+
+    /// Everything that the console said so far.
+    pub(crate) fn console(&self) -> String {
+        let bytes = self.console.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        end(&mut self.qemu);
+        end(&mut self.virtiofsd);
+    }
+}
+
+fn end(child: &mut Child) {
+    // Both fail only when the process is gone already.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// A program that the kernel ends when we end, however that happens.
+fn bound_to_us(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
+
+fn start_virtiofsd(run: &Path) -> Result<Child> {
+    let mut command = match Virtiofsd::find().context("there is no virtiofsd")? {
+        Virtiofsd::InC(_) if !is_root() => bail!(
+            "sharing the host's files with QEMU's own virtiofsd needs root: run `sudo -E env PATH=\"$PATH\" cargo xtask ...`, \
+             or install the newer virtiofsd, which does without (not tried)"
+        ),
+        Virtiofsd::InC(program) => {
+            let mut command = bound_to_us(&program);
+            // A pivot_root, its other sandbox, is refused where / is the first file system.
+            command.args([
+                "-f",
+                "-o",
+                "source=/,sandbox=chroot,cache=always,log_level=warn",
+            ]);
+            command
+        }
+        Virtiofsd::InRust(program) => {
+            let mut command = bound_to_us(&program);
+            // With announced submounts overlayfs refuses the share.
+            command.args([
+                "--shared-dir=/",
+                "--sandbox=none",
+                "--readonly",
+                "--cache=always",
+                "--no-announce-submounts",
+            ]);
+            command
+        }
+    };
+    let log = std::fs::File::create(run.join("virtiofsd.log"))?;
+    command
+        .arg(format!("--socket-path={SOCKET}"))
+        .current_dir(run)
+        .stdin(Stdio::null());
+    command.stdout(log.try_clone()?).stderr(log);
+    command
+        .spawn()
+        .context("cannot start virtiofsd through setpriv")
+}
+
+fn wait_for_socket(run: &Path, virtiofsd: &mut Child) -> Result<()> {
+    let started = Instant::now();
+    while !run.join(SOCKET).exists() {
+        let ended = virtiofsd.try_wait()?;
+        if ended.is_some() || started.elapsed() > Duration::from_secs(20) {
+            let log = std::fs::read_to_string(run.join("virtiofsd.log")).unwrap_or_default();
+            bail!(
+                "virtiofsd does not share the host's files; it said:\n{}",
+                log.trim()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+type Console = Arc<Mutex<Vec<u8>>>;
+
+fn start_qemu(
+    guest: &Guest,
+    vmlinux: &Path,
+    initramfs: &Path,
+    run: &Path,
+) -> Result<(Child, Console, JoinHandle<()>)> {
+    let log = std::fs::File::create(run.join("qemu.log"))?;
+    let mut qemu = bound_to_us(Path::new("qemu-system-x86_64"))
+        .args(arguments(guest))
+        .arg("-kernel")
+        .arg(vmlinux)
+        .arg("-initrd")
+        .arg(initramfs)
+        .current_dir(run)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .context("cannot start qemu-system-x86_64 through setpriv")?;
+    let output = qemu.stdout.take().context("qemu has no output")?;
+    let console = Console::default();
+    let (kept, show) = (Arc::clone(&console), guest.show);
+    let reader = std::thread::spawn(move || read_console(output, &kept, show));
+    Ok((qemu, console, reader))
+}
+
+fn arguments(guest: &Guest) -> Vec<String> {
+    let mut network = "user,id=net,restrict=on".to_owned();
+    for (host, inside) in &guest.forwards {
+        network.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{inside}"));
+    }
+    let memory = format!("{}M", guest.memory_mib);
+    let pairs = [
+        ("-M", "q35".to_owned()),
+        ("-accel", "tcg,thread=multi,tb-size=512".to_owned()),
+        ("-cpu", "max".to_owned()),
+        ("-smp", guest.cpus.to_string()),
+        ("-m", memory.clone()),
+        ("-display", "none".to_owned()),
+        ("-append", KERNEL_OPTIONS.to_owned()),
+        ("-serial", "stdio".to_owned()),
+        ("-serial", format!("file:{CODE_FILE}")),
+        (
+            "-object",
+            format!("memory-backend-memfd,id=memory,size={memory},share=on"),
+        ),
+        ("-numa", "node,memdev=memory".to_owned()),
+        ("-chardev", format!("socket,id=files,path={SOCKET}")),
+        (
+            "-device",
+            "vhost-user-fs-pci,chardev=files,tag=root".to_owned(),
+        ),
+        ("-netdev", network),
+        ("-device", "virtio-net-pci,netdev=net,romfile=".to_owned()),
+        ("-device", "virtio-rng-pci".to_owned()),
+        (
+            "-drive",
+            format!("file={OUT_IMAGE},if=none,id=out,format=raw,cache=unsafe"),
+        ),
+        ("-device", "virtio-blk-pci,drive=out".to_owned()),
+    ];
+    let single = ["-nodefaults", "-no-user-config", "-no-reboot"].map(str::to_owned);
+    single
+        .into_iter()
+        .chain(
+            pairs
+                .into_iter()
+                .flat_map(|(option, value)| [option.to_owned(), value]),
+        )
+        .collect()
+}
+
+/// Keeps what the console says, without the carriage returns of a terminal.
+fn read_console(mut output: impl Read, kept: &Mutex<Vec<u8>>, show: bool) {
+    let mut buffer = [0; 4096];
+    while let Ok(count) = output.read(&mut buffer) {
+        let mut bytes = buffer.get(..count).unwrap_or_default().to_vec();
+        if bytes.is_empty() {
+            break;
+        }
+        bytes.retain(|byte| *byte != b'\r');
+        if show {
+            let mut screen = std::io::stdout().lock();
+            // A closed standard output must not end the guest.
+            let _ = screen.write_all(&bytes).and_then(|()| screen.flush());
+        }
+        kept.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(&bytes);
+    }
+}

@@ -1,0 +1,12 @@
+//! The project's chores. A library too, because the tests boot guests with it.
+
+pub mod build;
+pub mod check;
+mod command;
+pub mod demo;
+pub mod guest;
+pub mod paths;
+mod progress;
+pub mod run;
+pub mod setup;
+pub mod test;
