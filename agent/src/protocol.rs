@@ -128,7 +128,7 @@ pub enum Request<'a> {
 pub enum Response {
     /// HTTP of any version.
     Http {
-        /// Three digits, 200 to 599 and whatever else a server sent as 600 to 999.
+        /// Three digits: 101, 200 to 599, and whatever else a server sent as 600 to 999.
         status: u16,
     },
 }

@@ -1,1 +1,3 @@
 //! Replay tests, guest tests, captures, fuzz targets; see `tests/`.
+
+pub mod any_bytes;
