@@ -17,6 +17,7 @@ pub mod health;
 pub mod identity;
 pub mod kernel_btf;
 pub mod log;
+pub mod pipeline;
 pub mod probes;
 pub mod protocol;
 pub mod records;
