@@ -1,3 +1,351 @@
 //! Labels to counters, gauges and histograms; the cap on series.
 
+pub mod catalogue;
+mod family;
+mod hash;
+mod histogram;
+mod http;
+mod labels;
+mod plain;
+mod process;
 pub mod route;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+pub use histogram::Bounds;
+pub use process::ProcessKey;
+pub use snapshot::{Family, Point, Sample, Snapshot, UnknownMetric, Value};
+
+use crate::connections::{Direction, Role};
+use catalogue::named;
+use family::Key;
+use http::{ClientKey, ServerKey};
+use labels::Words;
+use plain::{Gauge, Plain, PlainFamily, PlainLabels};
+use process::{Owner, Process, Processes};
+use std::sync::Arc;
+
+/// How long the series of an ended process wait for a scrape, in nanoseconds: 5 minutes, the time after
+/// which Prometheus takes a series for gone.
+pub const LINGER_NS: u64 = 300_000_000_000;
+
+/// What the config decides about series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Label sets per metric; a histogram's label set is one, not one per bucket.
+    pub series_max_per_metric: usize,
+    /// Route templates per process.
+    pub routes_max_per_process: usize,
+    /// Upper bounds of all histograms, in seconds.
+    pub duration_buckets_seconds: Vec<f64>,
+    /// The process labels that are shown, in this order; `None`: all, in the order of
+    /// [`catalogue::PROCESS_LABELS`]. Series that differ only in a label that is left out are one series.
+    pub labels: Option<Vec<&'static str>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            // A histogram at this limit is 170,000 lines, about 25 MB of a scrape: more than a Prometheus
+            // server should be given, and little memory here.
+            series_max_per_metric: 10_000,
+            routes_max_per_process: 100,
+            duration_buckets_seconds: vec![
+                0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+                10.0,
+            ],
+            labels: None,
+        }
+    }
+}
+
+/// All series of the agent. One thread writes; [`Series::snapshot`] makes copies for all others.
+///
+/// In the steady state, when every series exists, nothing here allocates. Times are `CLOCK_MONOTONIC`
+/// nanoseconds. What comes for a process that has been forgotten is counted in
+/// `sockmeter_records_lost_total{reason="process_ended"}`.
+pub struct Series {
+    routes_max_per_process: usize,
+    bounds: Arc<Bounds>,
+    processes: Processes,
+    /// The owner of agent-wide series: no process labels.
+    agent: Arc<Owner>,
+    words: Words,
+    /// The route template of the exchange at hand; kept for its memory.
+    template: String,
+    http_server: family::Family<ServerKey>,
+    http_client: family::Family<ClientKey>,
+    plain: Plain,
+}
+
+impl Series {
+    /// Without any process.
+    pub fn new(settings: Settings) -> Self {
+        let Settings {
+            series_max_per_metric,
+            routes_max_per_process,
+            duration_buckets_seconds,
+            labels,
+        } = settings;
+        let bounds = Arc::new(Bounds::from_seconds(&duration_buckets_seconds));
+        let http_server = const { named("http_server_request_duration_seconds") };
+        let http_client = const { named("http_client_request_duration_seconds") };
+        Self {
+            routes_max_per_process,
+            processes: Processes::new(labels),
+            agent: Arc::new(Owner {
+                number: 0,
+                labels: Box::default(),
+            }),
+            words: Words::default(),
+            template: String::new(),
+            http_server: family::Family::new(http_server, series_max_per_metric, &bounds),
+            http_client: family::Family::new(http_client, series_max_per_metric, &bounds),
+            plain: Plain::new(series_max_per_metric, &bounds),
+            bounds,
+        }
+    }
+
+    /// A process to count for. Empty values, and labels that the settings leave out, are not shown.
+    pub fn add_process(&mut self, labels: &[(&'static str, String)]) -> ProcessKey {
+        self.processes.add(labels)
+    }
+
+    /// The process has ended. It is forgotten, and series that no other process shares with it go away, after
+    /// the next snapshot, which still shows them, or [`LINGER_NS`] later if there is none. Until then
+    /// what comes late is still counted.
+    pub fn end_process(&mut self, process: ProcessKey, now_ns: u64) {
+        self.processes.end(process, now_ns);
+    }
+
+    /// Forgets the processes that ended [`LINGER_NS`] ago. Cheap when there are none; to be called every second or so.
+    pub fn tick(&mut self, now_ns: u64) {
+        self.forget(now_ns, false);
+    }
+
+    /// Moves the number of requests that are being served by `delta`. `method` is as on the wire.
+    pub fn active_requests(&mut self, process: ProcessKey, role: Role, method: &[u8], delta: i64) {
+        let gauge = match role {
+            Role::Client => Gauge::HttpClientRequests,
+            Role::Server | Role::Unknown => Gauge::HttpServerRequests,
+        };
+        self.shift(process, gauge, [http::method(method), "", ""], delta);
+    }
+
+    /// A request whose response was not seen.
+    pub fn unanswered(
+        &mut self,
+        process: ProcessKey,
+        protocol: &'static str,
+        role: Role,
+        reason: &'static str,
+    ) {
+        self.add(
+            process,
+            |plain| &mut plain.unanswered,
+            [protocol, role.label(), reason],
+            1,
+        );
+    }
+
+    /// A response whose request was not seen.
+    pub fn unpaired(
+        &mut self,
+        process: ProcessKey,
+        protocol: &'static str,
+        role: Role,
+        reason: &'static str,
+    ) {
+        self.add(
+            process,
+            |plain| &mut plain.unpaired,
+            [protocol, role.label(), reason],
+            1,
+        );
+    }
+
+    /// Moves the number of open connections by `delta`. `transport` is `tcp`, `unix` or `udp`.
+    pub fn connection_active(
+        &mut self,
+        process: ProcessKey,
+        role: Role,
+        transport: &'static str,
+        delta: i64,
+    ) {
+        self.shift(
+            process,
+            Gauge::Connections,
+            [role.label(), transport, ""],
+            delta,
+        );
+    }
+
+    /// A connection was accepted or made.
+    pub fn connection_opened(&mut self, process: ProcessKey, role: Role, transport: &'static str) {
+        self.add(
+            process,
+            |plain| &mut plain.opened,
+            [role.label(), transport, ""],
+            1,
+        );
+    }
+
+    /// A connection could not be made. `error_type` is the error's name, as `ECONNREFUSED`.
+    pub fn connection_failed(
+        &mut self,
+        process: ProcessKey,
+        role: Role,
+        transport: &'static str,
+        error_type: &'static str,
+    ) {
+        self.add(
+            process,
+            |plain| &mut plain.failed,
+            [role.label(), transport, error_type],
+            1,
+        );
+    }
+
+    /// A connection was open before it was first seen.
+    pub fn adopted(&mut self, process: ProcessKey, role: Role, transport: &'static str) {
+        self.add(
+            process,
+            |plain| &mut plain.adopted,
+            [role.label(), transport, ""],
+            1,
+        );
+    }
+
+    /// A client's connection was made in `duration_ns`.
+    pub fn connect_duration(&mut self, process: ProcessKey, duration_ns: u64) {
+        let Some(Process { owner, .. }) = self.processes.get_mut(process) else {
+            return self.late();
+        };
+        self.plain
+            .connect
+            .observe(&mut self.words, owner, [""; 3], &self.bounds, duration_ns);
+    }
+
+    /// Bytes went through a socket.
+    pub fn socket_bytes(
+        &mut self,
+        process: ProcessKey,
+        role: Role,
+        transport: &'static str,
+        direction: Direction,
+        bytes: u64,
+    ) {
+        self.add(
+            process,
+            |plain| &mut plain.socket_bytes,
+            [direction.label(), role.label(), transport],
+            bytes,
+        );
+    }
+
+    /// TCP segments were sent again.
+    pub fn retransmits(&mut self, process: ProcessKey, role: Role, segments: u64) {
+        self.add(
+            process,
+            |plain| &mut plain.retransmits,
+            [role.label(), "", ""],
+            segments,
+        );
+    }
+
+    /// What became of bytes: `outcome` is `parsed`, `skipped`, `unrecognised`, `opaque` or `lost`.
+    pub fn payload(
+        &mut self,
+        process: ProcessKey,
+        outcome: &'static str,
+        protocol: &'static str,
+        direction: Direction,
+        bytes: u64,
+    ) {
+        self.add(
+            process,
+            |plain| &mut plain.payload,
+            [outcome, protocol, direction.label()],
+            bytes,
+        );
+    }
+
+    /// Records could not be counted.
+    pub fn records_lost(&mut self, reason: &'static str, records: u64) {
+        self.plain
+            .records_lost
+            .add(&mut self.words, &self.agent, [reason, "", ""], records);
+    }
+
+    /// A copy of all series, in the catalogue's order; processes that have ended are forgotten after it.
+    pub fn snapshot(&mut self, now_ns: u64) -> Snapshot {
+        self.tick(now_ns);
+        let mut snapshot = Snapshot::new(Arc::clone(&self.bounds));
+        take(&mut snapshot, &mut self.http_server);
+        take(&mut snapshot, &mut self.http_client);
+        for family in self.plain.each_mut() {
+            take(&mut snapshot, family);
+        }
+        self.forget(now_ns, true);
+        snapshot
+    }
+
+    fn add(
+        &mut self,
+        process: ProcessKey,
+        family: fn(&mut Plain) -> &mut PlainFamily,
+        labels: PlainLabels,
+        n: u64,
+    ) {
+        let Some(Process { owner, .. }) = self.processes.get_mut(process) else {
+            return self.late();
+        };
+        family(&mut self.plain).add(&mut self.words, owner, labels, n);
+    }
+
+    fn shift(&mut self, process: ProcessKey, gauge: Gauge, labels: PlainLabels, delta: i64) {
+        let Some(process) = self.processes.get_mut(process) else {
+            return self.late();
+        };
+        self.plain
+            .shift(&mut self.words, process, gauge, labels, delta);
+    }
+
+    /// Something came for a process that has been forgotten.
+    fn late(&mut self) {
+        self.records_lost("process_ended", 1);
+    }
+
+    fn forget(&mut self, now_ns: u64, shown: bool) {
+        let forgotten = self.processes.forget(now_ns, shown);
+        for gauges in forgotten.gauges {
+            self.plain.take_back(gauges);
+        }
+        if forgotten.owners.is_empty() {
+            return;
+        }
+        self.http_server.forget(&forgotten.owners);
+        self.http_client.forget(&forgotten.owners);
+        for family in self.plain.each_mut() {
+            family.forget(&forgotten.owners);
+        }
+    }
+}
+
+/// Copies a family, and what there is to say about its size.
+fn take<K: Key>(snapshot: &mut Snapshot, family: &mut family::Family<K>) {
+    let metric = family.metric();
+    snapshot.set(metric, family.snapshot());
+    let labels = [("metric", metric.name)];
+    snapshot.push_known(
+        const { named("sockmeter_series") },
+        &labels,
+        Sample::Count(family.series() as u64),
+    );
+    snapshot.push_known(
+        const { named("sockmeter_series_overflow_total") },
+        &labels,
+        Sample::Count(family.folded()),
+    );
+}

@@ -1,1 +1,225 @@
-//! Prometheus text 0.0.4 and OpenMetrics 1.0, streamed from a snapshot.
+//! A snapshot as Prometheus text: format 0.0.4 and OpenMetrics 1.0.0.
+
+mod accept;
+#[cfg(test)]
+mod tests;
+
+pub use accept::negotiate;
+
+use crate::series::catalogue::{Kind, Metric};
+use crate::series::{Family, Point, Snapshot, Value};
+use std::io::{self, Write};
+
+/// A text format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus text 0.0.4.
+    Text004,
+    /// OpenMetrics 1.0.0.
+    OpenMetrics100,
+}
+
+impl Format {
+    /// The value of the `Content-Type` header.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text004 => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics100 => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// Bytes after which text is handed on.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Writes all metrics that have series. `out` gets chunks of a bit more than [`CHUNK_BYTES`], each with one
+/// `write_all`, so it needs no buffer and can be the body of a response that is sent as it is made.
+pub fn write(snapshot: &Snapshot, format: Format, out: &mut impl Write) -> io::Result<()> {
+    let mut text = Text {
+        bounds: snapshot
+            .bounds()
+            .ns()
+            .iter()
+            .map(|bound_ns| bound(*bound_ns))
+            .collect(),
+        buffer: Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4),
+        head: Vec::new(),
+    };
+    for family in snapshot.families() {
+        text.metadata(family.metric(), format);
+        for point in family.points() {
+            text.point(family, point);
+            if text.buffer.len() >= CHUNK_BYTES {
+                out.write_all(&text.buffer)?;
+                text.buffer.clear();
+            }
+        }
+    }
+    if format == Format::OpenMetrics100 {
+        text.push("# EOF\n");
+    }
+    out.write_all(&text.buffer)
+}
+
+/// A bound's label value, in seconds. OpenMetrics wants a fraction also in whole numbers (`1.0`); the other format
+/// gets the same, so that both make the same series.
+fn bound(bound_ns: u64) -> String {
+    let mut text = Vec::new();
+    push_seconds(&mut text, u128::from(bound_ns));
+    let mut text: String = text.into_iter().map(char::from).collect();
+    if !text.contains('.') {
+        text.push_str(".0");
+    }
+    text
+}
+
+/// The text under way.
+struct Text {
+    /// Label values of the buckets but the last.
+    bounds: Vec<String>,
+    buffer: Vec<u8>,
+    /// What all bucket lines of a series begin with; kept for its memory.
+    head: Vec<u8>,
+}
+
+impl Text {
+    fn push(&mut self, text: &str) {
+        self.buffer.extend_from_slice(text.as_bytes());
+    }
+
+    fn metadata(&mut self, metric: &Metric, format: Format) {
+        // In OpenMetrics `_total` belongs to the sample and not to the counter's name.
+        let name = match format {
+            Format::Text004 => metric.name,
+            Format::OpenMetrics100 => metric.name.strip_suffix("_total").unwrap_or(metric.name),
+        };
+        // The catalogue's test sees to it that no help needs escaping.
+        for part in [
+            "# HELP ",
+            name,
+            " ",
+            metric.help,
+            "\n# TYPE ",
+            name,
+            " ",
+            metric.kind.label(),
+            "\n",
+        ] {
+            self.push(part);
+        }
+        if let (Format::OpenMetrics100, Some(unit)) = (format, metric.unit) {
+            for part in ["# UNIT ", name, " ", unit, "\n"] {
+                self.push(part);
+            }
+        }
+    }
+
+    fn point(&mut self, family: &Family, point: Point<'_>) {
+        debug_assert_eq!(
+            family.metric().kind == Kind::Histogram,
+            matches!(point.value, Value::Histogram { .. })
+        );
+        let name = family.metric().name;
+        match point.value {
+            Value::Count(count) => {
+                self.series(name, "", &point);
+                self.integer(count);
+            }
+            Value::Gauge(value) => {
+                self.series(name, "", &point);
+                self.integer(value);
+            }
+            Value::Number(value) => {
+                self.series(name, "", &point);
+                self.float(value);
+            }
+            Value::Histogram { counts, sum_ns } => self.histogram(name, &point, counts, sum_ns),
+        }
+    }
+
+    fn histogram(&mut self, name: &str, point: &Point<'_>, counts: &[u64], sum_ns: u128) {
+        self.head.clear();
+        push_series(&mut self.head, name, "_bucket", point, Some("le=\""));
+        let bounds = self.bounds.iter().map(String::as_str).chain(["+Inf"]);
+        let mut cumulative = 0_u64;
+        let mut digits = itoa::Buffer::new();
+        for (bound, count) in bounds.zip(counts) {
+            cumulative = cumulative.wrapping_add(*count);
+            self.buffer.extend_from_slice(&self.head);
+            self.buffer.extend_from_slice(bound.as_bytes());
+            self.buffer.extend_from_slice(b"\"} ");
+            self.buffer
+                .extend_from_slice(digits.format(cumulative).as_bytes());
+            self.buffer.push(b'\n');
+        }
+        self.series(name, "_sum", point);
+        push_seconds(&mut self.buffer, sum_ns);
+        self.buffer.push(b'\n');
+        self.series(name, "_count", point);
+        self.integer(cumulative);
+    }
+
+    fn series(&mut self, name: &str, suffix: &str, point: &Point<'_>) {
+        push_series(&mut self.buffer, name, suffix, point, None);
+    }
+
+    fn integer(&mut self, value: impl itoa::Integer) {
+        self.push(itoa::Buffer::new().format(value));
+        self.buffer.push(b'\n');
+    }
+
+    fn float(&mut self, value: f64) {
+        if value.is_finite() {
+            self.push(ryu::Buffer::new().format_finite(value));
+        } else if value.is_nan() {
+            self.push("NaN");
+        } else {
+            self.push(if value > 0.0 { "+Inf" } else { "-Inf" });
+        }
+        self.buffer.push(b'\n');
+    }
+}
+
+/// Writes `name{labels} `, or `name{labels,last` if there is a last, unfinished label.
+fn push_series(out: &mut Vec<u8>, name: &str, suffix: &str, point: &Point<'_>, last: Option<&str>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(suffix.as_bytes());
+    let mut separator = b'{';
+    for labels in [
+        point.process_labels,
+        point.own_labels,
+        last.unwrap_or_default(),
+    ] {
+        if !labels.is_empty() {
+            out.push(separator);
+            out.extend_from_slice(labels.as_bytes());
+            separator = b',';
+        }
+    }
+    match (last, separator) {
+        (Some(_), _) => {}
+        (None, b'{') => out.push(b' '),
+        (None, _) => out.extend_from_slice(b"} "),
+    }
+}
+
+/// Writes nanoseconds as seconds, exactly.
+fn push_seconds(out: &mut Vec<u8>, duration_ns: u128) {
+    const NS_PER_SECOND: u128 = 1_000_000_000;
+    out.extend_from_slice(
+        itoa::Buffer::new()
+            .format(duration_ns / NS_PER_SECOND)
+            .as_bytes(),
+    );
+    let mut fraction_ns = u32::try_from(duration_ns % NS_PER_SECOND).unwrap_or_default();
+    if fraction_ns == 0 {
+        return;
+    }
+    out.push(b'.');
+    let mut place = 100_000_000;
+    while fraction_ns > 0 {
+        out.push(b'0' + (fraction_ns / place) as u8);
+        fraction_ns %= place;
+        place /= 10;
+    }
+}

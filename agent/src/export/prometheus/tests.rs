@@ -1,0 +1,232 @@
+//! Both formats to the byte, and the rules of OpenMetrics.
+
+use super::*;
+use crate::connections::{Direction, Role};
+use crate::series::{Sample, Series, Settings};
+
+fn text(snapshot: &Snapshot, format: Format) -> String {
+    let mut out = Vec::new();
+    write(snapshot, format, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// Two processes, the second with a name that needs escaping; buckets at 0.5 s and 1 s.
+fn series() -> Series {
+    let settings = Settings {
+        duration_buckets_seconds: vec![0.5, 1.0],
+        series_max_per_metric: 2,
+        ..Settings::default()
+    };
+    let mut series = Series::new(settings);
+    let shop = series.add_process(&[
+        ("process_pid", "7".to_owned()),
+        ("service_name", "shop".to_owned()),
+    ]);
+    let odd = series.add_process(&[("service_name", "a\"b\\c\nd".to_owned())]);
+    series.connect_duration(shop, 500_000_000);
+    series.connect_duration(shop, 1_000_000_001);
+    series.connection_active(shop, Role::Unknown, "tcp", -2);
+    series.socket_bytes(odd, Role::Server, "tcp", Direction::Receive, u64::MAX);
+    series.socket_bytes(odd, Role::Client, "tcp", Direction::Transmit, 5);
+    series.socket_bytes(odd, Role::Client, "tcp", Direction::Receive, 6);
+    series
+}
+
+fn lines_of<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
+    text.lines()
+        .filter(|line| line.contains(name) && !line.contains("metric="))
+        .collect()
+}
+
+#[test]
+fn text_is_as_specified() {
+    let text = text(&series().snapshot(0), Format::Text004);
+    assert_eq!(
+        lines_of(&text, "sockmeter_connect_duration_seconds"),
+        [
+            "# HELP sockmeter_connect_duration_seconds Time that a client took to make a connection.",
+            "# TYPE sockmeter_connect_duration_seconds histogram",
+            r#"sockmeter_connect_duration_seconds_bucket{service_name="shop",process_pid="7",le="0.5"} 1"#,
+            r#"sockmeter_connect_duration_seconds_bucket{service_name="shop",process_pid="7",le="1.0"} 1"#,
+            r#"sockmeter_connect_duration_seconds_bucket{service_name="shop",process_pid="7",le="+Inf"} 2"#,
+            r#"sockmeter_connect_duration_seconds_sum{service_name="shop",process_pid="7"} 1.500000001"#,
+            r#"sockmeter_connect_duration_seconds_count{service_name="shop",process_pid="7"} 2"#,
+        ]
+    );
+    assert_eq!(
+        lines_of(&text, "sockmeter_connections_active"),
+        [
+            "# HELP sockmeter_connections_active Open connections.",
+            "# TYPE sockmeter_connections_active gauge",
+            r#"sockmeter_connections_active{service_name="shop",process_pid="7",role="unknown",transport="tcp"} -2"#,
+        ]
+    );
+    assert_eq!(
+        lines_of(&text, "sockmeter_socket_bytes_total"),
+        [
+            "# HELP sockmeter_socket_bytes_total Bytes that the process read from and wrote to its connections.",
+            "# TYPE sockmeter_socket_bytes_total counter",
+            r#"sockmeter_socket_bytes_total{service_name="a\"b\\c\nd",direction="receive",role="server",transport="tcp"} 18446744073709551615"#,
+            r#"sockmeter_socket_bytes_total{service_name="a\"b\\c\nd",direction="transmit",role="client",transport="tcp"} 5"#,
+            r#"sockmeter_socket_bytes_total{overflow="true"} 6"#,
+        ]
+    );
+    assert!(text.contains("\nsockmeter_series{metric=\"sockmeter_socket_bytes_total\"} 2\n"));
+    assert!(text.contains(
+        "\nsockmeter_series_overflow_total{metric=\"sockmeter_socket_bytes_total\"} 1\n"
+    ));
+    assert!(!text.contains("http_server_request_duration_seconds_count"));
+    assert!(
+        !text.contains("# TYPE http_server_request_duration_seconds "),
+        "a metric without series is not shown"
+    );
+}
+
+#[test]
+fn open_metrics_differs_in_metadata_only() {
+    let snapshot = series().snapshot(0);
+    let (text, open_metrics) = (
+        text(&snapshot, Format::Text004),
+        text(&snapshot, Format::OpenMetrics100),
+    );
+    let samples = |text: &str| {
+        text.lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(samples(&text), samples(&open_metrics));
+    assert!(open_metrics.contains(
+        "# HELP sockmeter_socket_bytes Bytes that the process read from and wrote to its connections.\n\
+         # TYPE sockmeter_socket_bytes counter\n\
+         # UNIT sockmeter_socket_bytes bytes\n"
+    ));
+    assert!(open_metrics.ends_with("\n# EOF\n"));
+}
+
+#[test]
+fn agent_wide_samples_are_pushed() {
+    let mut snapshot = Series::new(Settings::default()).snapshot(0);
+    snapshot
+        .push("process_cpu_seconds_total", &[], Sample::Number(1.25))
+        .unwrap();
+    snapshot
+        .push("process_open_fds", &[], Sample::Count(9))
+        .unwrap();
+    snapshot
+        .push("process_start_time_seconds", &[], Sample::Number(f64::NAN))
+        .unwrap();
+    snapshot
+        .push(
+            "sockmeter_build_info",
+            &[("version", "0.1\n"), ("revision", "")],
+            Sample::Count(1),
+        )
+        .unwrap();
+    assert!(
+        snapshot
+            .push("no_such_metric", &[], Sample::Count(1))
+            .is_err()
+    );
+    assert!(
+        snapshot
+            .push("sockmeter_connect_duration_seconds", &[], Sample::Count(1))
+            .is_err()
+    );
+    let text = text(&snapshot, Format::Text004);
+    for line in [
+        "process_cpu_seconds_total 1.25",
+        "process_open_fds 9",
+        "process_start_time_seconds NaN",
+        r#"sockmeter_build_info{version="0.1\n"} 1"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}");
+    }
+}
+
+#[test]
+fn seconds_are_exact() {
+    for (duration_ns, expected) in [
+        (0, "0"),
+        (1, "0.000000001"),
+        (500_000, "0.0005"),
+        (1_000_000_000, "1"),
+        (12_000_000_010, "12.00000001"),
+        (u128::from(u64::MAX) * 1000, "18446744073709.551615"),
+    ] {
+        let mut out = Vec::new();
+        push_seconds(&mut out, duration_ns);
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}
+
+#[test]
+fn chunks_are_bounded() {
+    struct Chunks(Vec<usize>);
+    impl Write for Chunks {
+        fn write(&mut self, chunk: &[u8]) -> io::Result<usize> {
+            self.0.push(chunk.len());
+            Ok(chunk.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut series = Series::new(Settings::default());
+    for pid in 0..2000 {
+        let process = series.add_process(&[("process_pid", pid.to_string())]);
+        series.connect_duration(process, pid);
+    }
+    let mut chunks = Chunks(Vec::new());
+    write(&series.snapshot(0), Format::Text004, &mut chunks).unwrap();
+    assert!(chunks.0.len() > 10);
+    assert!(
+        chunks
+            .0
+            .iter()
+            .all(|bytes| *bytes < CHUNK_BYTES + CHUNK_BYTES / 4),
+        "the buffer never grows"
+    );
+}
+
+/// What OpenMetrics asks for beyond well-formed lines: metadata first and once, one block per metric, no
+/// series twice, `# EOF` last.
+#[test]
+fn open_metrics_keeps_its_rules() {
+    let text = text(&series().snapshot(0), Format::OpenMetrics100);
+    let mut families = std::collections::HashSet::new();
+    let mut seen = std::collections::HashSet::new();
+    let (mut family, mut kind) = ("", "");
+    let body = text.strip_suffix("# EOF\n").unwrap();
+    for line in body.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            family = help.split(' ').next().unwrap();
+            assert!(families.insert(family), "{family} has two blocks");
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, word) = rest.split_once(' ').unwrap();
+            assert_eq!(name, family);
+            kind = word;
+        } else if let Some(rest) = line.strip_prefix("# UNIT ") {
+            let (name, unit) = rest.split_once(' ').unwrap();
+            assert!(
+                name == family && name.ends_with(&format!("_{unit}")),
+                "{line}"
+            );
+        } else {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            let name = series.split('{').next().unwrap();
+            let suffixes: &[&str] = match kind {
+                "counter" => &["_total"],
+                "histogram" => &["_bucket", "_sum", "_count"],
+                _ => &[""],
+            };
+            assert!(
+                suffixes.contains(&name.strip_prefix(family).unwrap()),
+                "{line}"
+            );
+            assert!(seen.insert(series), "{series} is there twice");
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+        }
+    }
+    assert!(families.len() >= 5);
+}

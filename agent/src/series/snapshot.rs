@@ -1,0 +1,205 @@
+//! A scrape's worth of numbers, copied so that they can be written while counting goes on.
+
+use super::catalogue::{self, Kind, Metric};
+use super::histogram::Bounds;
+use super::labels::push_label;
+use super::process::Owner;
+use std::sync::Arc;
+
+/// Every series at one moment. It is independent of the [`Series`](super::Series) it was taken from, and
+/// the same observations always make an equal one.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    bounds: Arc<Bounds>,
+    /// As many as, and in the order of, [`catalogue::ALL`].
+    families: Vec<Family>,
+}
+
+/// One metric of a snapshot.
+#[derive(Clone, Debug)]
+pub struct Family {
+    metric: &'static Metric,
+    rows: Rows,
+    pushed: Vec<(Box<str>, Sample)>,
+}
+
+/// The value of an agent-wide series.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sample {
+    /// A whole number that is not negative.
+    Count(u64),
+    /// Any number, in the metric's unit.
+    Number(f64),
+}
+
+/// One series: its labels, as rendered text, and its value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point<'a> {
+    /// The labels of the process, `name="value"` with commas between, escaped; may be empty.
+    pub process_labels: &'a str,
+    /// The metric's own labels, in the same form; may be empty.
+    pub own_labels: &'a str,
+    /// What was counted.
+    pub value: Value<'a>,
+}
+
+/// What a series shows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// A counter, or an agent-wide gauge, that is a whole number.
+    Count(u64),
+    /// A gauge that is a whole number.
+    Gauge(i64),
+    /// Any other number, in the metric's unit.
+    Number(f64),
+    /// A histogram of durations.
+    Histogram {
+        /// Observations per bucket, not cumulative: one per bound, then those above the last.
+        counts: &'a [u64],
+        /// Sum of the observations, in nanoseconds.
+        sum_ns: u128,
+    },
+}
+
+/// The labels of a series, shared with the table it was copied from.
+#[derive(Clone, Debug)]
+pub(super) struct Labels {
+    pub(super) owner: Arc<Owner>,
+    pub(super) own: Arc<str>,
+}
+
+/// The numbers of a family, `row_len` per series.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rows {
+    pub(super) row_len: usize,
+    pub(super) labels: Arc<Vec<Labels>>,
+    pub(super) values: Vec<u64>,
+    /// The series of what found no room, if there was any.
+    pub(super) overflow: Option<Vec<u64>>,
+}
+
+/// A metric was named that [`catalogue::ALL`] does not have as a counter or gauge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the catalogue has no counter or gauge {0}")]
+pub struct UnknownMetric(pub &'static str);
+
+impl Snapshot {
+    pub(super) fn new(bounds: Arc<Bounds>) -> Self {
+        let empty = |metric| Family {
+            metric,
+            rows: Rows::default(),
+            pushed: Vec::new(),
+        };
+        Self {
+            bounds,
+            families: catalogue::ALL.iter().map(empty).collect(),
+        }
+    }
+
+    /// Adds an agent-wide series. Series of one metric must differ in their labels, and histograms cannot
+    /// be added.
+    pub fn push(
+        &mut self,
+        metric: &'static str,
+        labels: &[(&str, &str)],
+        value: Sample,
+    ) -> Result<(), UnknownMetric> {
+        let known = catalogue::ALL
+            .iter()
+            .find(|known| known.name == metric && known.kind != Kind::Histogram);
+        self.push_known(known.ok_or(UnknownMetric(metric))?, labels, value);
+        Ok(())
+    }
+
+    pub(super) fn push_known(
+        &mut self,
+        metric: &'static Metric,
+        labels: &[(&str, &str)],
+        value: Sample,
+    ) {
+        let mut text = String::new();
+        for (name, value) in labels {
+            push_label(&mut text, name, value);
+        }
+        if let Some(family) = self.family_mut(metric) {
+            family.pushed.push((text.into(), value));
+        }
+    }
+
+    fn family_mut(&mut self, metric: &Metric) -> Option<&mut Family> {
+        self.families
+            .iter_mut()
+            .find(|family| family.metric.name == metric.name)
+    }
+
+    pub(super) fn set(&mut self, metric: &'static Metric, rows: Rows) {
+        if let Some(family) = self.family_mut(metric) {
+            family.rows = rows;
+        }
+    }
+
+    /// The metrics that have at least one series, in the order of the catalogue.
+    pub fn families(&self) -> impl Iterator<Item = &Family> {
+        self.families
+            .iter()
+            .filter(|family| family.points().next().is_some())
+    }
+
+    /// The bounds of all histograms.
+    pub fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+}
+
+impl Family {
+    /// What the catalogue says of it.
+    pub fn metric(&self) -> &'static Metric {
+        self.metric
+    }
+
+    /// Its series: by process in the order in which processes were added, then by label text; then the
+    /// overflow series; then what was pushed, in that order.
+    pub fn points(&self) -> impl Iterator<Item = Point<'_>> {
+        let Rows {
+            row_len,
+            labels,
+            values,
+            overflow,
+        } = &self.rows;
+        let rows = labels
+            .iter()
+            .zip(values.chunks_exact((*row_len).max(1)))
+            .map(|(labels, row)| Point {
+                process_labels: &labels.owner.labels,
+                own_labels: &labels.own,
+                value: self.value(row),
+            });
+        let overflow = overflow.iter().map(|row| Point {
+            process_labels: "",
+            own_labels: "overflow=\"true\"",
+            value: self.value(row),
+        });
+        let pushed = self.pushed.iter().map(|(labels, sample)| Point {
+            process_labels: "",
+            own_labels: labels,
+            value: match sample {
+                Sample::Count(count) => Value::Count(*count),
+                Sample::Number(number) => Value::Number(*number),
+            },
+        });
+        rows.chain(overflow).chain(pushed)
+    }
+
+    fn value<'a>(&self, row: &'a [u64]) -> Value<'a> {
+        let first = row.first().copied().unwrap_or_default();
+        match self.metric.kind {
+            Kind::Counter => Value::Count(first),
+            // Gauges are kept in two's complement.
+            Kind::Gauge => Value::Gauge(first.cast_signed()),
+            Kind::Histogram => {
+                let (counts, sum_ns) = Bounds::read(row);
+                Value::Histogram { counts, sum_ns }
+            }
+        }
+    }
+}
