@@ -139,7 +139,7 @@ fn limits_are_inclusive() {
     for (key, min, max) in [
         ("ring_bytes", 4096, 1_073_741_824),
         ("connections_max", 1, 1_048_576),
-        ("capture_bytes_max", 0, 16_384),
+        ("capture_bytes_max", 0, 8192),
         ("drain_interval_milliseconds", 1, 1000),
     ] {
         for value in [min, max] {
