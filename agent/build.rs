@@ -7,9 +7,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let to = PathBuf::from(env::var("OUT_DIR")?).join("sockmeter.bpf.o");
     match env::var_os("SOCKMETER_EBPF_OBJECT") {
         Some(object) => {
-            println!("cargo::rerun-if-changed={}", PathBuf::from(&object).display());
+            println!(
+                "cargo::rerun-if-changed={}",
+                PathBuf::from(&object).display()
+            );
             fs::copy(&object, &to).map_err(|error| {
-                format!("cannot read {}, which SOCKMETER_EBPF_OBJECT names: {error}", object.display())
+                format!(
+                    "cannot read {}, which SOCKMETER_EBPF_OBJECT names: {error}",
+                    object.display()
+                )
             })?;
         }
         None => fs::write(&to, [])?,

@@ -46,7 +46,11 @@ pub struct Pieces<'a> {
 impl<'a> Pieces<'a> {
     /// The pieces that are there.
     pub fn iter(&self) -> impl Iterator<Item = Piece<'a>> + use<'a> {
-        let Self { lost_bytes, content, unseen_bytes } = *self;
+        let Self {
+            lost_bytes,
+            content,
+            unseen_bytes,
+        } = *self;
         let lost = (lost_bytes > 0).then_some(Piece::Lost(lost_bytes));
         let bytes = (!content.is_empty()).then_some(Piece::Bytes(content));
         let unseen = (unseen_bytes > 0).then_some(Piece::Unseen(unseen_bytes));
@@ -57,7 +61,14 @@ impl<'a> Pieces<'a> {
 impl<T> Connection<T> {
     /// A connection of which nothing was read yet.
     pub fn new(slot: Option<u32>, remote: SocketAddr, pid: u32, talk: T) -> Self {
-        Self { slot, remote, pid, retransmits: 0, talk, streams: [Stream::default(); 2] }
+        Self {
+            slot,
+            remote,
+            pid,
+            retransmits: 0,
+            talk,
+            streams: [Stream::default(); 2],
+        }
     }
 
     fn stream(&mut self, direction: Direction) -> &mut Stream {
@@ -74,10 +85,16 @@ impl<T> Connection<T> {
         let stream = self.stream(segment.direction);
         let lost_bytes = segment.position.saturating_sub(stream.position);
         let length_bytes = u64::from(segment.length_bytes);
-        stream.position = stream.position.max(segment.position.saturating_add(length_bytes));
+        stream.position = stream
+            .position
+            .max(segment.position.saturating_add(length_bytes));
         let captured = segment.content.len().min(segment.length_bytes as usize);
         let content = segment.content.get(..captured).unwrap_or_default();
-        Pieces { lost_bytes, content, unseen_bytes: length_bytes - content.len() as u64 }
+        Pieces {
+            lost_bytes,
+            content,
+            unseen_bytes: length_bytes - content.len() as u64,
+        }
     }
 
     /// The kernel counted up to `position`; tells how many bytes of it had no record.
@@ -106,7 +123,11 @@ pub struct Connections<T> {
 
 impl<T> Default for Connections<T> {
     fn default() -> Self {
-        Self { open: HashMap::new(), ended: Default::default(), recent: Default::default() }
+        Self {
+            open: HashMap::new(),
+            ended: Default::default(),
+            recent: Default::default(),
+        }
     }
 }
 
@@ -141,9 +162,8 @@ impl<T> Connections<T> {
 
     /// Forgets the connections that ended [`MEMORY_NS`] ago.
     pub fn tick(&mut self, now_ns: u64) {
-        let is_old = |(ended_ns, _): &mut (u64, ConnectionId)| {
-            ended_ns.saturating_add(MEMORY_NS) <= now_ns
-        };
+        let is_old =
+            |(ended_ns, _): &mut (u64, ConnectionId)| ended_ns.saturating_add(MEMORY_NS) <= now_ns;
         while let Some((_, id)) = self.ended.pop_front_if(is_old) {
             self.recent.remove(&id);
         }
@@ -191,7 +211,10 @@ mod tests {
     fn a_gap_is_as_long_as_the_positions_say() {
         let mut connection = connection();
         let first = segment(0, 3, b"abc");
-        assert_eq!(connection.add(&first).iter().collect::<Vec<_>>(), [Piece::Bytes(b"abc")]);
+        assert_eq!(
+            connection.add(&first).iter().collect::<Vec<_>>(),
+            [Piece::Bytes(b"abc")]
+        );
         let third = segment(10, 8, b"defg");
         assert_eq!(
             connection.add(&third).iter().collect::<Vec<_>>(),

@@ -5,7 +5,10 @@ mod tests;
 
 use crate::{
     connections::{Direction, Role},
-    protocol::{Message, Request, Response, Speaker, Step, conversation::{Heard, Moment}},
+    protocol::{
+        Message, Request, Response, Speaker, Step,
+        conversation::{Heard, Moment},
+    },
 };
 use std::{collections::VecDeque, net::SocketAddr};
 
@@ -144,8 +147,18 @@ pub struct Pairing {
 impl Pairing {
     /// Takes the next step of a message.
     pub fn step(&mut self, heard: Heard<'_>, remote: SocketAddr, sink: &mut Sink<'_>) {
-        let Heard { speaker, role, protocol, moment, message: Message { stream, step } } = heard;
-        let end = End { role, protocol, remote };
+        let Heard {
+            speaker,
+            role,
+            protocol,
+            moment,
+            message: Message { stream, step },
+        } = heard;
+        let end = End {
+            role,
+            protocol,
+            remote,
+        };
         match step {
             Step::RequestStarted => self.start(stream, begins(end, speaker, moment), sink),
             Step::Request(request) => self.know(stream, request, sink),
@@ -172,7 +185,11 @@ impl Pairing {
 
     /// The connection ended: a response that was under way is cut short, other requests get none.
     pub fn close(&mut self, end: End, reason: &'static str, sink: &mut Sink<'_>) {
-        if self.open.front().is_some_and(|open| open.is_known && open.answer.is_some()) {
+        if self
+            .open
+            .front()
+            .is_some_and(|open| open.is_known && open.answer.is_some())
+        {
             let stream = self.open.front().map_or(0, |open| open.stream);
             self.finish(stream, end, self.server_ns, true, sink);
         }
@@ -187,19 +204,41 @@ impl Pairing {
         self.open.iter_mut().find(|open| open.stream == stream)
     }
 
-    fn start(&mut self, stream: u32, (arrived_ns, started_ns): (Option<u64>, u64), sink: &mut Sink<'_>) {
+    fn start(
+        &mut self,
+        stream: u32,
+        (arrived_ns, started_ns): (Option<u64>, u64),
+        sink: &mut Sink<'_>,
+    ) {
         if self.open.len() >= OPEN_REQUESTS_MAX {
             sink(Finding::Unanswered("overflow"));
             return;
         }
         let text = self.spare.pop().unwrap_or_default();
-        self.open.push_back(Open { stream, arrived_ns, started_ns, text, ..Open::default() });
+        self.open.push_back(Open {
+            stream,
+            arrived_ns,
+            started_ns,
+            text,
+            ..Open::default()
+        });
     }
 
     fn know(&mut self, stream: u32, request: Request<'_>, sink: &mut Sink<'_>) {
-        let newest = self.open.iter_mut().rev().find(|open| open.stream == stream);
-        let Some(open) = newest.filter(|open| !open.is_known) else { return };
-        let Request::Http { method, target, host: _, version } = request;
+        let newest = self
+            .open
+            .iter_mut()
+            .rev()
+            .find(|open| open.stream == stream);
+        let Some(open) = newest.filter(|open| !open.is_known) else {
+            return;
+        };
+        let Request::Http {
+            method,
+            target,
+            host: _,
+            version,
+        } = request;
         open.text.extend_from_slice(method);
         open.text.extend_from_slice(target);
         open.method_bytes = method.len();
@@ -216,13 +255,24 @@ impl Pairing {
         }
     }
 
-    fn finish(&mut self, stream: u32, end: End, ended_ns: u64, truncated: bool, sink: &mut Sink<'_>) {
+    fn finish(
+        &mut self,
+        stream: u32,
+        end: End,
+        ended_ns: u64,
+        truncated: bool,
+        sink: &mut Sink<'_>,
+    ) {
         if std::mem::take(&mut self.is_unpaired) {
             sink(Finding::Unpaired("no_request"));
             return;
         }
-        let Some(at) = self.open.iter().position(|open| open.stream == stream) else { return };
-        let Some(open) = self.open.remove(at) else { return };
+        let Some(at) = self.open.iter().position(|open| open.stream == stream) else {
+            return;
+        };
+        let Some(open) = self.open.remove(at) else {
+            return;
+        };
         if open.is_known {
             sink(Finding::Active(open.method(), -1));
         }
@@ -276,7 +326,17 @@ impl Pairing {
 fn begins(end: End, speaker: Speaker, moment: Moment) -> (Option<u64>, u64) {
     let Moment { begin_ns, time_ns } = moment;
     match end.direction(speaker) {
-        Direction::Receive => ((begin_ns > 0 && begin_ns <= time_ns).then_some(begin_ns), time_ns),
-        Direction::Transmit => (None, if begin_ns > 0 { begin_ns.min(time_ns) } else { time_ns }),
+        Direction::Receive => (
+            (begin_ns > 0 && begin_ns <= time_ns).then_some(begin_ns),
+            time_ns,
+        ),
+        Direction::Transmit => (
+            None,
+            if begin_ns > 0 {
+                begin_ns.min(time_ns)
+            } else {
+                time_ns
+            },
+        ),
     }
 }

@@ -2,21 +2,7 @@
 
 pub mod process;
 
-use serde::ser::{Serialize, SerializeStruct, Serializer};
-use std::collections::BTreeMap;
-
-/// Each part of the agent and why it is as it is; serialised, it is the answer of `/health`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Health {
-    /// Every program of the kernel side.
-    pub probes: Vec<ProbeHealth>,
-    /// When the agent started, in seconds since 1970.
-    pub started_unix_seconds: u64,
-    /// What was lost since, by reason.
-    pub losses: BTreeMap<&'static str, u64>,
-    /// Connections followed now.
-    pub connections_followed: u64,
-}
+use crate::serve::{Health, Part, Status};
 
 /// One program of the kernel side.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -57,65 +43,96 @@ pub enum Verdict {
     },
 }
 
-/// The state of the whole, worst last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// All that is wanted runs.
-    Ok,
-    /// Some feature is missing.
-    Degraded,
-    /// Nothing can be measured.
-    Failed,
+/// Whether every essential program is attached. Not before the first verdict.
+pub fn is_ready(probes: &[ProbeHealth]) -> bool {
+    let mut essential = probes.iter().filter(|probe| probe.essential).peekable();
+    essential.peek().is_some() && essential.all(|probe| probe.verdict == Verdict::Attached)
 }
 
-impl Health {
-    /// Whether every essential program is attached. Not before the first verdict.
-    pub fn ready(&self) -> bool {
-        let mut essential = self
-            .probes
-            .iter()
-            .filter(|probe| probe.essential)
-            .peekable();
-        essential.peek().is_some() && essential.all(|probe| probe.verdict == Verdict::Attached)
+/// The agent's state for `/health`: one part per attach family, then what was lost. Losses do not change
+/// the status: they are counts that never go back.
+pub fn health(
+    probes: &[ProbeHealth],
+    losses: &[(&'static str, u64)],
+    connections: usize,
+) -> Health {
+    let mut families: Vec<&'static str> = probes.iter().map(|probe| probe.family).collect();
+    families.dedup();
+    let mut parts: Vec<Part> = families
+        .into_iter()
+        .map(|family| part(family, probes.iter().filter(|probe| probe.family == family)))
+        .collect();
+    parts.push(records(losses, connections));
+    let is_degraded = parts.iter().any(|part| part.status != Status::Ok);
+    let ready = is_ready(probes);
+    Health {
+        status: match (ready, is_degraded) {
+            (false, _) => Status::Failed,
+            (true, true) => Status::Degraded,
+            (true, false) => Status::Ok,
+        },
+        not_ready: (!ready).then(|| "an essential kernel program is not attached".to_owned()),
+        parts,
     }
+}
 
-    /// The state of the whole. Losses do not change it: they are counts that never go back.
-    pub fn status(&self) -> Status {
-        let is_missing = |probe: &ProbeHealth| {
-            matches!(
-                probe.verdict,
-                Verdict::Unsupported { .. } | Verdict::Failed { .. }
-            )
+fn part<'a>(family: &str, probes: impl Iterator<Item = &'a ProbeHealth>) -> Part {
+    let (mut status, mut attached, mut missing) = (Status::Ok, 0, Vec::new());
+    for ProbeHealth {
+        program,
+        essential,
+        verdict,
+        ..
+    } in probes
+    {
+        let (what, why, is_fault) = match verdict {
+            Verdict::Attached => {
+                attached += 1;
+                continue;
+            }
+            // What a kernel does not have, it does not need.
+            Verdict::Unsupported { why } => ("unsupported", why, *essential),
+            Verdict::Failed { why } => ("failed", why, true),
+            Verdict::Off { why } => ("off", why, *essential),
         };
-        if !self.ready() {
-            Status::Failed
-        } else if self.probes.iter().any(is_missing) {
-            Status::Degraded
-        } else {
-            Status::Ok
+        missing.push(format!("{program} {what}: {why}"));
+        if is_fault {
+            status = if *essential {
+                Status::Failed
+            } else {
+                Status::Degraded
+            };
         }
     }
+    let mut why = format!("{attached} programs attached");
+    for text in missing {
+        why.push_str("; ");
+        why.push_str(&text);
+    }
+    Part {
+        name: family.to_owned(),
+        status,
+        why,
+    }
 }
 
-impl Serialize for Health {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Whole, so that a new field cannot be forgotten here.
-        let Self {
-            probes,
-            started_unix_seconds,
-            losses,
-            connections_followed,
-        } = self;
-        let mut json = serializer.serialize_struct("Health", 7)?;
-        json.serialize_field("status", &self.status())?;
-        json.serialize_field("ready", &self.ready())?;
-        json.serialize_field("version", env!("CARGO_PKG_VERSION"))?;
-        json.serialize_field("started_unix_seconds", started_unix_seconds)?;
-        json.serialize_field("connections_followed", connections_followed)?;
-        json.serialize_field("losses", losses)?;
-        json.serialize_field("probes", probes)?;
-        json.end()
+fn records(losses: &[(&'static str, u64)], connections: usize) -> Part {
+    let mut why = format!("{connections} connections followed");
+    let lost: Vec<String> = losses
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
+    why.push_str(if lost.is_empty() {
+        "; nothing lost"
+    } else {
+        "; lost: "
+    });
+    why.push_str(&lost.join(", "));
+    Part {
+        name: "records".to_owned(),
+        status: Status::Ok,
+        why,
     }
 }
 
@@ -133,87 +150,72 @@ mod tests {
         }
     }
 
-    fn health(probes: Vec<ProbeHealth>) -> Health {
-        Health {
-            probes,
-            ..Health::default()
+    fn failed() -> Verdict {
+        Verdict::Failed {
+            why: "the verifier refused it".to_owned(),
+        }
+    }
+
+    fn unsupported() -> Verdict {
+        Verdict::Unsupported {
+            why: "this kernel has no tcp_sendpage".to_owned(),
         }
     }
 
     #[test]
     fn ready_when_every_essential_program_is_attached() {
-        let why = || "no BTF".to_owned();
-        assert!(!health(vec![]).ready());
-        assert!(!health(vec![probe("a", false, Verdict::Attached)]).ready());
-        assert!(health(vec![probe("a", true, Verdict::Attached)]).ready());
-        for verdict in [
-            Verdict::Unsupported { why: why() },
-            Verdict::Failed { why: why() },
-            Verdict::Off { why: why() },
-        ] {
-            let attached = probe("a", true, Verdict::Attached);
-            assert!(!health(vec![attached.clone(), probe("b", true, verdict.clone())]).ready());
-            assert!(health(vec![attached, probe("b", false, verdict)]).ready());
-        }
+        assert!(!is_ready(&[]));
+        assert!(!is_ready(&[probe("a", false, Verdict::Attached)]));
+        assert!(is_ready(&[
+            probe("a", true, Verdict::Attached),
+            probe("b", false, failed())
+        ]));
+        assert!(!is_ready(&[
+            probe("a", true, Verdict::Attached),
+            probe("b", true, unsupported())
+        ]));
     }
 
     #[test]
-    fn status_is_the_worst_of_what_is_wanted() {
-        let why = || "asked so".to_owned();
-        let with = |other| {
-            health(vec![
-                probe("a", true, Verdict::Attached),
-                probe("b", false, other),
-            ])
-            .status()
-        };
-        assert_eq!(with(Verdict::Attached), Status::Ok);
-        assert_eq!(with(Verdict::Off { why: why() }), Status::Ok);
-        assert_eq!(with(Verdict::Unsupported { why: why() }), Status::Degraded);
-        assert_eq!(with(Verdict::Failed { why: why() }), Status::Degraded);
-        assert_eq!(
-            health(vec![probe("a", true, Verdict::Failed { why: why() })]).status(),
-            Status::Failed
+    fn one_refused_program_costs_one_feature() {
+        let status = |second| health(&[probe("a", true, Verdict::Attached), second], &[], 0).status;
+        assert_eq!(status(probe("b", false, failed())), Status::Degraded);
+        assert_eq!(status(probe("b", false, unsupported())), Status::Ok);
+        assert_eq!(status(probe("b", true, failed())), Status::Failed);
+    }
+
+    #[test]
+    fn each_part_says_why() {
+        let probes = [
+            probe("send", true, Verdict::Attached),
+            probe("page", false, unsupported()),
+        ];
+        let Health {
+            status,
+            not_ready,
+            parts,
+        } = health(
+            &probes,
+            &[("ring_full_segment", 3), ("ring_full_closed", 0)],
+            12,
         );
-    }
-
-    #[test]
-    fn json_tells_each_part_and_why() {
-        let health = Health {
-            probes: vec![
-                probe("send", true, Verdict::Attached),
-                probe(
-                    "queue",
-                    false,
-                    Verdict::Unsupported {
-                        why: "needs 5.11".to_owned(),
-                    },
-                ),
-            ],
-            started_unix_seconds: 1_700_000_000,
-            losses: BTreeMap::from([("ring_full", 3), ("overflow", 0)]),
-            connections_followed: 12,
-        };
+        assert_eq!((status, not_ready), (Status::Ok, None));
+        let said: Vec<_> = parts
+            .iter()
+            .map(|part| (part.name.as_str(), part.why.as_str()))
+            .collect();
         assert_eq!(
-            serde_json::to_value(&health).unwrap(),
-            serde_json::json!({
-                "status": "degraded",
-                "ready": true,
-                "version": env!("CARGO_PKG_VERSION"),
-                "started_unix_seconds": 1_700_000_000_u64,
-                "connections_followed": 12,
-                "losses": { "overflow": 0, "ring_full": 3 },
-                "probes": [
-                    {
-                        "program": "send", "family": "socket_io", "kind": "fentry",
-                        "essential": true, "verdict": "attached",
-                    },
-                    {
-                        "program": "queue", "family": "socket_io", "kind": "fentry",
-                        "essential": false, "verdict": "unsupported", "why": "needs 5.11",
-                    },
-                ],
-            })
+            said,
+            [
+                (
+                    "socket_io",
+                    "1 programs attached; page unsupported: this kernel has no tcp_sendpage"
+                ),
+                (
+                    "records",
+                    "12 connections followed; lost: 3 ring_full_segment"
+                ),
+            ]
         );
     }
 }

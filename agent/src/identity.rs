@@ -18,11 +18,11 @@ mod invariants;
 #[cfg(test)]
 mod tests;
 
+use crate::records::Started;
+pub use crate::records::facts::{Facts, Source, TICK_NS};
 use process::ANCESTORS_MAX;
 use programs::Programs;
 pub use programs::{Label, ProgramKey};
-use crate::records::Started;
-pub use crate::records::facts::{Facts, Source, TICK_NS};
 use std::collections::{HashMap, VecDeque};
 
 /// All living processes, each in its program.

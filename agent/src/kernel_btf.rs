@@ -84,7 +84,10 @@ struct Type {
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..at + 4)?.first_chunk().map(|chunk| u32::from_ne_bytes(*chunk))
+    bytes
+        .get(at..at + 4)?
+        .first_chunk()
+        .map(|chunk| u32::from_ne_bytes(*chunk))
 }
 
 impl KernelBtf {
@@ -93,8 +96,10 @@ impl KernelBtf {
     /// # Errors
     /// The file is missing (a kernel without `CONFIG_DEBUG_INFO_BTF`) or malformed.
     pub fn open(path: &Path) -> Result<Self, BtfError> {
-        let raw = fs::read(path)
-            .map_err(|source| BtfError::Read { path: path.display().to_string(), source })?;
+        let raw = fs::read(path).map_err(|source| BtfError::Read {
+            path: path.display().to_string(),
+            source,
+        })?;
         Self::parse(&raw)
     }
 
@@ -214,8 +219,11 @@ impl KernelBtf {
             let at = owner.rest + 12 * index;
             let member_type = u32_at(&self.types, at + 4)?;
             let offset = u32_at(&self.types, at + 8)?;
-            let (bits, width) =
-                if owner.bitfields { (offset & 0xff_ffff, offset >> 24) } else { (offset, 0) };
+            let (bits, width) = if owner.bitfields {
+                (offset & 0xff_ffff, offset >> 24)
+            } else {
+                (offset, 0)
+            };
             let member = self.name(u32_at(&self.types, at)?)?;
             if member == name {
                 // A bit field has no address.
@@ -240,7 +248,10 @@ impl KernelBtf {
                 offset_bytes += offset;
                 at = found;
             }
-            Some(Member { offset_bytes, size_bytes: self.size_bytes(at)? })
+            Some(Member {
+                offset_bytes,
+                size_bytes: self.size_bytes(at)?,
+            })
         })
     }
 
@@ -268,7 +279,8 @@ impl KernelBtf {
 
     /// Does the kernel have this tracepoint?
     pub fn has_tracepoint(&self, tracepoint: &str) -> bool {
-        self.typedefs.contains_key(&format!("btf_trace_{tracepoint}"))
+        self.typedefs
+            .contains_key(&format!("btf_trace_{tracepoint}"))
     }
 }
 
@@ -299,11 +311,22 @@ mod tests {
             strings.push(0);
             at
         };
-        let names: Vec<u32> =
-            ["int", "long", "outer", "a", "b", "c", "colour", "RED", "GREEN", "paint", "btf_trace_ping"]
-                .iter()
-                .map(|name| string(name))
-                .collect();
+        let names: Vec<u32> = [
+            "int",
+            "long",
+            "outer",
+            "a",
+            "b",
+            "c",
+            "colour",
+            "RED",
+            "GREEN",
+            "paint",
+            "btf_trace_ping",
+        ]
+        .iter()
+        .map(|name| string(name))
+        .collect();
         let mut words: Vec<u32> = Vec::new();
         let info = |kind: u32, length: u32, flag: u32| kind << 24 | length | flag << 31;
         words.extend([names[0], info(1, 0, 0), 4, 32]); // 1 int
@@ -322,7 +345,13 @@ mod tests {
         let mut raw = Vec::new();
         raw.extend(MAGIC.to_ne_bytes());
         raw.extend([1, 0]);
-        for word in [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32] {
+        for word in [
+            24,
+            0,
+            types.len() as u32,
+            types.len() as u32,
+            strings.len() as u32,
+        ] {
             raw.extend(word.to_ne_bytes());
         }
         raw.extend(types);
@@ -333,8 +362,20 @@ mod tests {
     #[test]
     fn members_are_found_inside_anonymous_structs() {
         let btf = KernelBtf::parse(&sample()).unwrap();
-        assert_eq!(btf.member("outer", "a"), Some(Member { offset_bytes: 0, size_bytes: 4 }));
-        assert_eq!(btf.member("outer", "x|c"), Some(Member { offset_bytes: 16, size_bytes: 8 }));
+        assert_eq!(
+            btf.member("outer", "a"),
+            Some(Member {
+                offset_bytes: 0,
+                size_bytes: 4
+            })
+        );
+        assert_eq!(
+            btf.member("outer", "x|c"),
+            Some(Member {
+                offset_bytes: 16,
+                size_bytes: 8
+            })
+        );
         assert_eq!(btf.member("outer", "b"), None, "a bit field has no address");
         assert_eq!(btf.member("missing", "a"), None);
     }
@@ -364,6 +405,9 @@ mod tests {
                 btf.arity("paint");
             }
         }
-        assert!(matches!(KernelBtf::parse(b"\x7fELF"), Err(BtfError::Malformed { at: 0 })));
+        assert!(matches!(
+            KernelBtf::parse(b"\x7fELF"),
+            Err(BtfError::Malformed { at: 0 })
+        ));
     }
 }

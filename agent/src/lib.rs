@@ -8,14 +8,18 @@
 
 #![deny(unsafe_code)]
 
+pub mod adoption;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod connections;
 pub mod exchanges;
 pub mod export;
 pub mod health;
+pub mod host;
 pub mod identity;
 pub mod kernel_btf;
+pub mod live;
 pub mod log;
 pub mod pipeline;
 pub mod probes;

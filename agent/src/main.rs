@@ -1,2 +1,110 @@
 //! Flags, logging, start, stop.
-fn main() {}
+
+use clap::Parser;
+use sockmeter::{
+    check,
+    cli::{self, Cli, Command},
+    config::Config,
+    host,
+    live::Live,
+    log,
+    serve::{self, Limits, Source},
+};
+use std::{io, net::TcpListener, path::Path, process::ExitCode, thread};
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{SignalKind, signal},
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let config = match cli.settings() {
+        Ok(config) => config,
+        Err(error) => return refuse(&error),
+    };
+    log::start(&config.log);
+    match cli.task() {
+        Command::Check { format } => {
+            let report = check::report(&config);
+            match cli::print(&report.render(format)) {
+                Ok(()) => ExitCode::from(report.exit_code()),
+                Err(error) => refuse(&error),
+            }
+        }
+        Command::Metrics { format } => match cli::print(&check::metrics(format)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => refuse(&error),
+        },
+        Command::Run => match run(&config, cli.flags.record.as_deref()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("sockmeter: {error:#}");
+                ExitCode::from(cli::EXIT_CANNOT_RUN)
+            }
+        },
+    }
+}
+
+fn refuse(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("sockmeter: {error}");
+    ExitCode::from(cli::EXIT_CANNOT_RUN)
+}
+
+/// Runs until SIGTERM or SIGINT, or until the agent cannot go on.
+fn run(config: &Config, recording: Option<&Path>) -> anyhow::Result<()> {
+    if let Some(why) = host::requirements()
+        .into_iter()
+        .find_map(|found| found.missing)
+    {
+        anyhow::bail!("cannot run here: {why}");
+    }
+    let listener = serve::bind(config.listen)?;
+    let live = Live::start(config, recording)?;
+    announce(&live, &listener)?;
+    let (source, asks) = Source::new();
+    let runtime = runtime()?;
+    let worker = thread::Builder::new()
+        .name("pipeline".to_owned())
+        .spawn(move || -> anyhow::Result<()> { Ok(self::runtime()?.block_on(live.run(asks))?) })?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let dead = source.closed();
+        let stop = async {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+                _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+                () = dead => tracing::error!("the pipeline has ended: stopping"),
+            }
+        };
+        serve::serve(listener, source.clone(), Limits::default(), stop).await
+    })?;
+    // The pipeline ends when nobody can ask it any more; the probes are detached with it.
+    drop(source);
+    match worker.join() {
+        Ok(ended) => ended,
+        Err(_) => anyhow::bail!("the pipeline panicked; this is a bug"),
+    }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+fn announce(live: &Live, listener: &TcpListener) -> io::Result<()> {
+    for (probe, why) in check::faults(live.probes().verdicts()) {
+        tracing::warn!(
+            program = probe.program,
+            family = probe.family,
+            "probe is off: {why}"
+        );
+    }
+    let attached = live.probes().verdicts().len() - check::faults(live.probes().verdicts()).count();
+    tracing::info!(
+        programs = attached,
+        connections = live.connections_open(),
+        "attached; metrics on http://{}/metrics",
+        listener.local_addr()?
+    );
+    Ok(())
+}

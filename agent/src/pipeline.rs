@@ -20,9 +20,7 @@ use crate::{
         Piece,
         conversation::{Conversation, Moment},
     },
-    records::{
-        Adopted, Closed, ConnectFailed, LOSS_REASONS, Opened, Record, Segment, Table,
-    },
+    records::{Adopted, Closed, ConnectFailed, LOSS_REASONS, Opened, Record, Segment, Table},
     series::{ProcessKey, Series, Settings, Snapshot},
 };
 use account::{error_type, tell_account};
@@ -33,6 +31,9 @@ const TCP: &str = "tcp";
 
 /// A body that is longer than this is not captured to its end.
 const SKIP_BYTES_MIN: u64 = 4096;
+
+/// The last of [`LOSS_REASONS`].
+const UNTRACKED_BYTES: &str = "connection_table_full_bytes";
 
 /// What the pipeline may tell the kernel side: how much of a connection to copy.
 pub trait Steer {
@@ -113,7 +114,9 @@ impl Pipeline {
 
     /// The connections that are open, with their places in the kernel's table.
     pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, Option<u32>)> {
-        self.connections.iter().map(|(id, connection)| (id, connection.slot))
+        self.connections
+            .iter()
+            .map(|(id, connection)| (id, connection.slot))
     }
 
     /// How many connections are open.
@@ -143,7 +146,13 @@ impl Pipeline {
     }
 
     fn open(&mut self, id: ConnectionId, beginning: Beginning) {
-        let Beginning { slot, role, is_joined, pid, remote } = beginning;
+        let Beginning {
+            slot,
+            role,
+            is_joined,
+            pid,
+            remote,
+        } = beginning;
         let (program, process) = self.process(pid);
         let talk = Talk {
             conversation: Conversation::new(role, is_joined),
@@ -152,7 +161,8 @@ impl Pipeline {
             program,
             is_told: false,
         };
-        self.connections.insert(id, Connection::new(slot, remote, pid, talk));
+        self.connections
+            .insert(id, Connection::new(slot, remote, pid, talk));
         self.series.connection_active(process, role, TCP, 1);
         if is_joined {
             self.series.adopted(process, role, TCP);
@@ -162,8 +172,17 @@ impl Pipeline {
     }
 
     fn opened(&mut self, opened: Opened) {
-        let Opened { connection, slot, role, adopted, time_ns, connect_ns, pid, local: _, remote } =
-            opened;
+        let Opened {
+            connection,
+            slot,
+            role,
+            adopted,
+            time_ns,
+            connect_ns,
+            pid,
+            local: _,
+            remote,
+        } = opened;
         self.now_ns = self.now_ns.max(time_ns);
         if let Some(known) = self.connections.get_mut(connection) {
             // Listed as open at start, and now used for the first time.
@@ -175,7 +194,13 @@ impl Pipeline {
         }
         self.open(
             connection,
-            Beginning { slot: Some(slot), role, is_joined: adopted, pid, remote },
+            Beginning {
+                slot: Some(slot),
+                role,
+                is_joined: adopted,
+                pid,
+                remote,
+            },
         );
         if role == Role::Client && !adopted {
             let (_, process) = self.process(pid);
@@ -184,24 +209,49 @@ impl Pipeline {
     }
 
     fn adopted(&mut self, adopted: Adopted) {
-        let Adopted { connection, role, pid, time_ns, local: _, remote } = adopted;
+        let Adopted {
+            connection,
+            role,
+            pid,
+            time_ns,
+            local: _,
+            remote,
+        } = adopted;
         self.now_ns = self.now_ns.max(time_ns);
         if !self.connections.contains(connection) {
-            self.open(connection, Beginning { slot: None, role, is_joined: true, pid, remote });
+            self.open(
+                connection,
+                Beginning {
+                    slot: None,
+                    role,
+                    is_joined: true,
+                    pid,
+                    remote,
+                },
+            );
         }
     }
 
     fn connect_failed(&mut self, failed: &ConnectFailed) {
-        let ConnectFailed { errno, pid, time_ns, connect_ns: _, remote: _ } = *failed;
+        let ConnectFailed {
+            errno,
+            pid,
+            time_ns,
+            connect_ns: _,
+            remote: _,
+        } = *failed;
         self.now_ns = self.now_ns.max(time_ns);
         let (_, process) = self.process(pid);
-        self.series.connection_failed(process, Role::Client, TCP, error_type(errno));
+        self.series
+            .connection_failed(process, Role::Client, TCP, error_type(errno));
     }
 
     /// The connection went over to another process (fork, a passed descriptor): it is that one's now.
     fn hand_over(&mut self, id: ConnectionId, pid: u32) {
         let (program, process) = self.process(pid);
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
         connection.pid = pid;
         let talk = &mut connection.talk;
         if talk.program == program {
@@ -221,7 +271,9 @@ impl Pipeline {
             Some(_) => {}
             None => return self.stray(segment),
         }
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
         let pieces = connection.add(segment);
         let role = connection.talk.conversation.role();
         self.series.socket_bytes(
@@ -231,14 +283,19 @@ impl Pipeline {
             direction,
             pieces.lost_bytes + u64::from(segment.length_bytes),
         );
-        let moment = Moment { begin_ns: segment.begin_ns, time_ns: segment.time_ns };
+        let moment = Moment {
+            begin_ns: segment.begin_ns,
+            time_ns: segment.time_ns,
+        };
         for piece in pieces.iter() {
             read(connection, &mut self.series, direction, piece, moment);
         }
         let now_role = connection.talk.conversation.role();
         if now_role != role {
-            self.series.connection_active(connection.talk.process, role, TCP, -1);
-            self.series.connection_active(connection.talk.process, now_role, TCP, 1);
+            self.series
+                .connection_active(connection.talk.process, role, TCP, -1);
+            self.series
+                .connection_active(connection.talk.process, now_role, TCP, 1);
         }
         steer_capture(connection, direction, steer);
     }
@@ -247,14 +304,26 @@ impl Pipeline {
     fn stray(&mut self, segment: &Segment<'_>) {
         let (_, process) = self.process(segment.pid);
         let bytes = u64::from(segment.length_bytes);
-        self.series.socket_bytes(process, Role::Unknown, TCP, segment.direction, bytes);
-        self.series.payload(process, "lost", "", segment.direction, bytes);
+        self.series
+            .socket_bytes(process, Role::Unknown, TCP, segment.direction, bytes);
+        self.series
+            .payload(process, "lost", "", segment.direction, bytes);
     }
 
     fn closed(&mut self, closed: &Closed) {
-        let Closed { connection, errno, retransmits, time_ns, bytes } = *closed;
+        let Closed {
+            connection,
+            errno,
+            retransmits,
+            time_ns,
+            bytes,
+        } = *closed;
         self.now_ns = self.now_ns.max(time_ns);
-        let reason = if errno == 0 { "closed" } else { error_type(errno) };
+        let reason = if errno == 0 {
+            "closed"
+        } else {
+            error_type(errno)
+        };
         self.end(connection, reason, retransmits, bytes, time_ns);
     }
 
@@ -267,17 +336,29 @@ impl Pipeline {
         time_ns: u64,
     ) {
         self.catch_up(id, retransmits, bytes, time_ns);
-        let Some(mut connection) = self.connections.remove(id, time_ns) else { return };
+        let Some(mut connection) = self.connections.remove(id, time_ns) else {
+            return;
+        };
         let series = &mut self.series;
         let talk = &mut connection.talk;
-        let moment = Moment { begin_ns: 0, time_ns };
+        let moment = Moment {
+            begin_ns: 0,
+            time_ns,
+        };
         let end = end_of(&talk.conversation, connection.remote);
         let (pairing, process) = (&mut talk.pairing, talk.process);
         let kept = talk.conversation.close(moment, &mut |heard| {
-            pairing.step(heard, end.remote, &mut |finding| note(series, process, end, finding));
+            pairing.step(heard, end.remote, &mut |finding| {
+                note(series, process, end, finding)
+            });
         });
-        pairing.close(end, reason, &mut |finding| note(series, process, end, finding));
-        for (direction, bytes) in [Direction::Receive, Direction::Transmit].into_iter().zip(kept) {
+        pairing.close(end, reason, &mut |finding| {
+            note(series, process, end, finding)
+        });
+        for (direction, bytes) in [Direction::Receive, Direction::Transmit]
+            .into_iter()
+            .zip(kept)
+        {
             if bytes > 0 {
                 series.payload(process, "unrecognised", "", direction, bytes);
             }
@@ -287,19 +368,27 @@ impl Pipeline {
 
     /// Takes over what the kernel counted: bytes whose records were lost, and segments sent again.
     fn catch_up(&mut self, id: ConnectionId, retransmits: u32, bytes: [u64; 2], time_ns: u64) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
         let (process, role) = (connection.talk.process, connection.talk.conversation.role());
         let more = retransmits.saturating_sub(connection.retransmits);
         connection.retransmits += more;
         if more > 0 {
             self.series.retransmits(process, role, u64::from(more));
         }
-        let moment = Moment { begin_ns: 0, time_ns };
-        for (direction, position) in [Direction::Receive, Direction::Transmit].into_iter().zip(bytes)
+        let moment = Moment {
+            begin_ns: 0,
+            time_ns,
+        };
+        for (direction, position) in [Direction::Receive, Direction::Transmit]
+            .into_iter()
+            .zip(bytes)
         {
             let lost_bytes = connection.advance(direction, position);
             if lost_bytes > 0 {
-                self.series.socket_bytes(process, role, TCP, direction, lost_bytes);
+                self.series
+                    .socket_bytes(process, role, TCP, direction, lost_bytes);
                 let piece = Piece::Lost(lost_bytes);
                 read(connection, &mut self.series, direction, piece, moment);
             }
@@ -330,7 +419,13 @@ impl Pipeline {
             let is_joined = adopted || bytes != [0; 2];
             self.open(
                 connection,
-                Beginning { slot: Some(slot), role, is_joined, pid, remote },
+                Beginning {
+                    slot: Some(slot),
+                    role,
+                    is_joined,
+                    pid,
+                    remote,
+                },
             );
         }
         self.catch_up(connection, retransmits, bytes, time_ns);
@@ -340,7 +435,8 @@ impl Pipeline {
         for ((reason, total), before) in LOSS_REASONS.iter().zip(totals).zip(&mut self.losses) {
             let more = total.saturating_sub(*before);
             *before += more;
-            if more > 0 {
+            // Bytes are no records; see `untracked_bytes`.
+            if more > 0 && *reason != UNTRACKED_BYTES {
                 self.series.records_lost(reason, more);
             }
         }
@@ -369,7 +465,11 @@ struct Beginning {
 }
 
 fn end_of(conversation: &Conversation, remote: SocketAddr) -> End {
-    End { role: conversation.role(), protocol: conversation.protocol(), remote }
+    End {
+        role: conversation.role(),
+        protocol: conversation.protocol(),
+        remote,
+    }
 }
 
 /// One piece through conversation and pairing into the series.
@@ -381,11 +481,22 @@ fn read(
     moment: Moment,
 ) {
     let remote = connection.remote;
-    let Talk { conversation, pairing, process, .. } = &mut connection.talk;
+    let Talk {
+        conversation,
+        pairing,
+        process,
+        ..
+    } = &mut connection.talk;
     let process = *process;
     let account = conversation.read(direction, piece, moment, &mut |heard| {
-        let end = End { role: heard.role, protocol: heard.protocol, remote };
-        pairing.step(heard, remote, &mut |finding| note(series, process, end, finding));
+        let end = End {
+            role: heard.role,
+            protocol: heard.protocol,
+            remote,
+        };
+        pairing.step(heard, remote, &mut |finding| {
+            note(series, process, end, finding)
+        });
     });
     if let Some(speaker) = conversation.speaker(direction) {
         pairing.moved(speaker, moment);

@@ -18,7 +18,11 @@ use aya::{
     programs::{Program as Loaded, ProgramError},
 };
 use sockmeter_abi::{field::ABSENT, kernel_arities, kernel_enumerators, kernel_fields};
-use std::{fs, os::fd::{AsFd, AsRawFd}, path::Path};
+use std::{
+    fs,
+    os::fd::{AsFd, AsRawFd},
+    path::Path,
+};
 
 /// The kernel side, embedded by the build script.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sockmeter.bpf.o"));
@@ -82,19 +86,27 @@ pub struct Family {
 
 /// Every family, in the order in which they are attached: processes first, so that no connection's
 /// process is missed.
-pub const ALL: &[&Family] = &[&process_life::FAMILY, &socket_life::FAMILY, &socket_io::FAMILY];
+pub const ALL: &[&Family] = &[
+    &process_life::FAMILY,
+    &socket_life::FAMILY,
+    &socket_io::FAMILY,
+];
 
 /// Why the probes cannot be had at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The build carried no object.
-    #[error("this build carries no kernel object: build it with `cargo xtask build-ebpf`, or run `cargo xtask run`")]
+    #[error(
+        "this build carries no kernel object: build it with `cargo xtask build-ebpf`, or run `cargo xtask run`"
+    )]
     NoObject,
     /// The kernel's types.
     #[error(transparent)]
     Btf(#[from] BtfError),
     /// A field that the programs cannot do without has another size than they expect.
-    #[error("kernel field {field} is {found} bytes wide where {expected} are expected: this kernel is not supported")]
+    #[error(
+        "kernel field {field} is {found} bytes wide where {expected} are expected: this kernel is not supported"
+    )]
     FieldSize {
         /// `struct.member`.
         field: String,
@@ -138,9 +150,17 @@ impl Probes {
             .map_max_entries("RING", config.kernel.ring_bytes)
             .map_max_entries("SLOTS", config.kernel.connections_max)
             .map_max_entries("FREE_SLOTS", config.kernel.connections_max);
-        let mut ebpf = loader.load(OBJECT).map_err(|error| ProbeError::Load(chain(&error)))?;
+        let mut ebpf = loader
+            .load(OBJECT)
+            .map_err(|error| ProbeError::Load(chain(&error)))?;
         let maps = KernelMaps::take(&mut ebpf, config.kernel.connections_max)?;
-        Ok((Self { ebpf, verdicts: Vec::new() }, maps))
+        Ok((
+            Self {
+                ebpf,
+                verdicts: Vec::new(),
+            },
+            maps,
+        ))
     }
 
     /// Attaches every program that the kernel takes, and notes a verdict for each.
@@ -159,7 +179,9 @@ impl Probes {
                     }
                 } else {
                     let target = program.attach.target();
-                    Verdict::Unsupported { why: format!("this kernel has no {target}") }
+                    Verdict::Unsupported {
+                        why: format!("this kernel has no {target}"),
+                    }
                 };
                 self.verdicts.push(ProbeHealth {
                     program: program.name,
@@ -180,15 +202,15 @@ impl Probes {
             .ok_or_else(|| format!("the kernel object has no program {}", program.name))?;
         let target = program.attach.target();
         match loaded {
-            Loaded::BtfTracePoint(loaded) => {
-                loaded.load(target, btf).and_then(|()| loaded.attach().map(drop))
-            }
-            Loaded::FEntry(loaded) => {
-                loaded.load(target, btf).and_then(|()| loaded.attach().map(drop))
-            }
-            Loaded::FExit(loaded) => {
-                loaded.load(target, btf).and_then(|()| loaded.attach().map(drop))
-            }
+            Loaded::BtfTracePoint(loaded) => loaded
+                .load(target, btf)
+                .and_then(|()| loaded.attach().map(drop)),
+            Loaded::FEntry(loaded) => loaded
+                .load(target, btf)
+                .and_then(|()| loaded.attach().map(drop)),
+            Loaded::FExit(loaded) => loaded
+                .load(target, btf)
+                .and_then(|()| loaded.attach().map(drop)),
             _ => return Err(format!("program {} is of an unexpected type", program.name)),
         }
         .map_err(|error| explain(&error))
@@ -200,19 +222,20 @@ impl Probes {
     }
 
     /// How often the kernel skipped each program because it was already running on that CPU
-    /// (`recursion_misses`, since 5.12), by program name.
-    pub fn missed(&self) -> Vec<(&'static str, &'static str, u64)> {
-        let programs = ALL.iter().flat_map(|family| {
-            family.programs.iter().map(move |program| (program.name, family.name))
-        });
-        programs
-            .filter_map(|(name, family)| {
-                let fd = self.ebpf.program(name)?.fd().ok()?;
-                let info = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
-                let text = fs::read_to_string(info).ok()?;
-                let line = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
-                Some((name, family, line.trim().parse().ok()?))
-            })
+    /// (`recursion_misses`, since 5.12).
+    pub fn missed(&self) -> Vec<(&ProbeHealth, u64)> {
+        let missed = |probe: &ProbeHealth| {
+            let fd = self.ebpf.program(probe.program)?.fd().ok()?;
+            let info = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
+            let text = fs::read_to_string(info).ok()?;
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("recursion_misses:"))?;
+            line.trim().parse().ok()
+        };
+        self.verdicts
+            .iter()
+            .filter_map(|probe| Some((probe, missed(probe)?)))
             .collect()
     }
 }
@@ -264,7 +287,13 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// A program's refusal on one line: the verifier's last words rather than its whole log.
 fn explain(error: &ProgramError) -> String {
-    let ProgramError::LoadError { io_error, verifier_log } = error else { return chain(error) };
+    let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = error
+    else {
+        return chain(error);
+    };
     let log = verifier_log.to_string();
     let last: Vec<&str> = log
         .lines()

@@ -220,7 +220,9 @@ impl<'a> Record<'a> {
     /// # Errors
     /// The bytes are not a record.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let kind = bytes.first_chunk().map_or(0, |chunk| u16::from_ne_bytes(*chunk));
+        let kind = bytes
+            .first_chunk()
+            .map_or(0, |chunk| u16::from_ne_bytes(*chunk));
         match kind {
             wire::OPENED => prefix(bytes).map(|(record, _)| opened(record)),
             wire::CONNECT_FAILED => prefix(bytes).map(|(record, _)| connect_failed(record)),
@@ -228,12 +230,20 @@ impl<'a> Record<'a> {
             wire::CLOSED => prefix(bytes).map(|(record, _)| closed(record)),
             wire::PROCESS_STARTED => prefix(bytes).map(|(record, _)| started(record)),
             wire::PROCESS_ENDED => prefix(bytes).map(|(record, _)| {
-                let wire::ProcessEnded { kind: _, reserved: _, pid, time_ns } = record;
+                let wire::ProcessEnded {
+                    kind: _,
+                    reserved: _,
+                    pid,
+                    time_ns,
+                } = record;
                 Self::Ended { pid, time_ns }
             }),
             _ => None,
         }
-        .ok_or(Malformed { kind, length: bytes.len() })
+        .ok_or(Malformed {
+            kind,
+            length: bytes.len(),
+        })
     }
 
     /// The process whose name the stages will ask for, if any.
@@ -323,7 +333,13 @@ fn connect_failed(record: wire::ConnectFailed) -> Record<'static> {
         endpoints: ends,
     } = record;
     let (_, remote) = endpoints(&ends);
-    Record::ConnectFailed(ConnectFailed { errno, pid, time_ns, connect_ns, remote })
+    Record::ConnectFailed(ConnectFailed {
+        errno,
+        pid,
+        time_ns,
+        connect_ns,
+        remote,
+    })
 }
 
 fn segment(record: wire::Segment, content: &[u8]) -> Option<Record<'_>> {
@@ -358,7 +374,14 @@ fn segment(record: wire::Segment, content: &[u8]) -> Option<Record<'_>> {
 }
 
 fn closed(record: wire::Closed) -> Record<'static> {
-    let wire::Closed { kind: _, errno, retransmits, connection, time_ns, bytes } = record;
+    let wire::Closed {
+        kind: _,
+        errno,
+        retransmits,
+        connection,
+        time_ns,
+        bytes,
+    } = record;
     Record::Closed(Closed {
         connection: ConnectionId(connection),
         errno,
@@ -420,18 +443,35 @@ mod tests {
     fn a_segment_carries_as_many_bytes_as_were_captured() {
         let mut bytes = wire_segment(3).as_bytes().to_vec();
         bytes.extend(b"abcPADDING");
-        let Ok(Record::Segment(segment)) = Record::parse(&bytes) else { panic!("not a segment") };
+        let Ok(Record::Segment(segment)) = Record::parse(&bytes) else {
+            panic!("not a segment")
+        };
         assert_eq!(segment.content.as_ref(), b"abc");
-        assert_eq!((segment.position, segment.length_bytes, segment.pid), (100, 10, 42));
+        assert_eq!(
+            (segment.position, segment.length_bytes, segment.pid),
+            (100, 10, 42)
+        );
         assert_eq!(segment.direction, Direction::Transmit);
     }
 
     #[test]
     fn short_and_unknown_records_are_malformed() {
         let bytes = wire_segment(3).as_bytes().to_vec();
-        assert_eq!(Record::parse(&bytes), Err(Malformed { kind: wire::SEGMENT, length: 48 }));
+        assert_eq!(
+            Record::parse(&bytes),
+            Err(Malformed {
+                kind: wire::SEGMENT,
+                length: 48
+            })
+        );
         assert!(Record::parse(&bytes[..47]).is_err());
-        assert_eq!(Record::parse(&[99, 0]), Err(Malformed { kind: 99, length: 2 }));
+        assert_eq!(
+            Record::parse(&[99, 0]),
+            Err(Malformed {
+                kind: 99,
+                length: 2
+            })
+        );
         assert!(Record::parse(&[]).is_err());
     }
 

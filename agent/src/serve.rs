@@ -101,6 +101,12 @@ impl Source {
         let (asks, answers) = mpsc::channel(ASKS_MAX);
         (Self(asks), answers)
     }
+
+    /// Completes when the pipeline's end is gone.
+    pub fn closed(&self) -> impl Future<Output = ()> + use<> {
+        let asks = self.0.clone();
+        async move { asks.closed().await }
+    }
 }
 
 /// What clients can hold, at most.

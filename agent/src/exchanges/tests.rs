@@ -8,19 +8,28 @@ const SERVER: End = End {
     protocol: "http1",
     remote: SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9),
 };
-const CLIENT: End = End { role: Role::Client, ..SERVER };
+const CLIENT: End = End {
+    role: Role::Client,
+    ..SERVER
+};
 
 /// Runs steps at times `(begin_ns, time_ns)` and tells the findings as text.
 fn run(end: End, pairing: &mut Pairing, steps: &[(Speaker, (u64, u64), Step<'_>)]) -> Vec<String> {
     let mut found = Vec::new();
     for (speaker, (begin_ns, time_ns), step) in steps {
-        let moment = Moment { begin_ns: *begin_ns, time_ns: *time_ns };
+        let moment = Moment {
+            begin_ns: *begin_ns,
+            time_ns: *time_ns,
+        };
         let heard = Heard {
             speaker: *speaker,
             role: end.role,
             protocol: end.protocol,
             moment,
-            message: Message { stream: 0, step: *step },
+            message: Message {
+                stream: 0,
+                step: *step,
+            },
         };
         pairing.step(heard, end.remote, &mut |finding| found.push(tell(finding)));
         pairing.moved(*speaker, moment);
@@ -81,7 +90,14 @@ fn rule_01_02_a_server_measures_from_its_first_read_to_its_last_write() {
             (Server, (300, 330), Step::ResponseEnded),
         ],
     );
-    assert_eq!(found, ["GET +1", "GET -1", "GET /a 200 arrived Some(90) 100..200..330"]);
+    assert_eq!(
+        found,
+        [
+            "GET +1",
+            "GET -1",
+            "GET /a 200 arrived Some(90) 100..200..330"
+        ]
+    );
 }
 
 #[test]
@@ -97,7 +113,10 @@ fn rule_03_a_client_measures_from_its_first_write_to_its_last_read() {
             (Server, (300, 330), Step::ResponseEnded),
         ],
     );
-    assert_eq!(found, ["GET +1", "GET -1", "GET /a 404 arrived None 90..210..330"]);
+    assert_eq!(
+        found,
+        ["GET +1", "GET -1", "GET /a 404 arrived None 90..210..330"]
+    );
 }
 
 #[test]
@@ -114,7 +133,10 @@ fn rule_09_responses_pair_in_the_order_of_requests() {
     }
     let found = run(SERVER, &mut Pairing::default(), &steps);
     assert_eq!(
-        found.iter().filter(|text| text.contains("arrived")).collect::<Vec<_>>(),
+        found
+            .iter()
+            .filter(|text| text.contains("arrived"))
+            .collect::<Vec<_>>(),
         [
             "GET /1 200 arrived None 10..20..20",
             "GET /2 201 arrived None 11..21..21",
@@ -138,7 +160,12 @@ fn rule_15_no_answer_before_the_end_is_its_own_outcome() {
     pairing.close(SERVER, "closed", &mut |finding| found.push(tell(finding)));
     assert_eq!(
         found,
-        ["GET +1", "GET -1", "unanswered closed", "unanswered incomplete_request"]
+        [
+            "GET +1",
+            "GET -1",
+            "unanswered closed",
+            "unanswered incomplete_request"
+        ]
     );
 }
 
@@ -155,10 +182,19 @@ fn a_response_that_breaks_off_ends_with_its_last_byte() {
             (Server, (5, 6), status(200)),
         ],
     );
-    pairing.moved(Server, Moment { begin_ns: 7, time_ns: 8 });
+    pairing.moved(
+        Server,
+        Moment {
+            begin_ns: 7,
+            time_ns: 8,
+        },
+    );
     let mut found = Vec::new();
     pairing.close(SERVER, "closed", &mut |finding| found.push(tell(finding)));
-    assert_eq!(found, ["GET -1", "GET /a 200 arrived None 1..5..8 truncated"]);
+    assert_eq!(
+        found,
+        ["GET -1", "GET /a 200 arrived None 1..5..8 truncated"]
+    );
 }
 
 #[test]
@@ -179,7 +215,12 @@ fn a_response_without_a_request_pairs_with_nothing() {
     );
     assert_eq!(
         found,
-        ["GET +1", "unpaired no_request", "GET -1", "GET /a 200 arrived None 7..8..9"]
+        [
+            "GET +1",
+            "unpaired no_request",
+            "GET -1",
+            "GET /a 200 arrived None 7..8..9"
+        ]
     );
 }
 

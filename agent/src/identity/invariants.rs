@@ -43,14 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn started(
-    is_exec: bool,
-    pid: u32,
-    parent_pid: u32,
-    start: u64,
-    cgroup: u64,
-    name: u8,
-) -> Started {
+fn started(is_exec: bool, pid: u32, parent_pid: u32, start: u64, cgroup: u64, name: u8) -> Started {
     Started {
         is_exec,
         pid,

@@ -1,7 +1,7 @@
 //! Facts about processes from `/proc`. Edge: it reads, and remembers nothing.
 
-use crate::records::facts::{Facts, Source, TICK_NS};
 use super::{container, environment};
+use crate::records::facts::{Facts, Source, TICK_NS};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;

@@ -14,8 +14,16 @@ pub(super) fn tell_account(
     direction: Direction,
     account: Account,
 ) {
-    let Account { consumed, unrecognised_bytes } = account;
-    let Consumed { parsed_bytes, skipped_bytes, lost_bytes, opaque_bytes } = consumed;
+    let Account {
+        consumed,
+        unrecognised_bytes,
+    } = account;
+    let Consumed {
+        parsed_bytes,
+        skipped_bytes,
+        lost_bytes,
+        opaque_bytes,
+    } = consumed;
     for (outcome, bytes) in [
         ("parsed", parsed_bytes),
         ("skipped", skipped_bytes),

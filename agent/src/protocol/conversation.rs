@@ -71,7 +71,11 @@ fn recognise(speaker: Speaker, opening: &[u8]) -> Verdict {
     if is_tls(opening) {
         return Verdict::Tls;
     }
-    let mut verdict = if opening == [0x16] { Verdict::NeedMore } else { Verdict::Nothing };
+    let mut verdict = if opening == [0x16] {
+        Verdict::NeedMore
+    } else {
+        Verdict::Nothing
+    };
     for (index, kind) in ALL.iter().enumerate() {
         match (kind.recognise)(speaker, opening) {
             Recognition::Yes => return Verdict::Is(index),
@@ -201,12 +205,21 @@ impl Conversation {
         let mut is_over = false;
         let consumed = reader.read(speaker, piece, &mut |message| {
             is_over |= message.step == Step::Upgraded;
-            emit(Heard { speaker, role, protocol, moment, message });
+            emit(Heard {
+                speaker,
+                role,
+                protocol,
+                moment,
+                message,
+            });
         });
         if is_over {
             self.state = State::Opaque;
         }
-        Account { consumed, ..Account::default() }
+        Account {
+            consumed,
+            ..Account::default()
+        }
     }
 
     /// Collects opening bytes until they tell a protocol.
@@ -222,7 +235,11 @@ impl Conversation {
         else {
             return unrecognised(piece);
         };
-        let opening = if direction == Direction::Receive { receive } else { transmit };
+        let opening = if direction == Direction::Receive {
+            receive
+        } else {
+            transmit
+        };
         let Piece::Bytes(bytes) = piece else {
             // The beginning was missed: from here it is as if joined in the middle.
             let kept = self.kept_bytes();
@@ -281,8 +298,12 @@ impl Conversation {
         moment: Moment,
         emit: &mut Emit<'_>,
     ) -> Account {
-        let State::Adrift { segments } = &mut self.state else { return unrecognised(piece) };
-        let Piece::Bytes(bytes) = piece else { return lost(length(piece)) };
+        let State::Adrift { segments } = &mut self.state else {
+            return unrecognised(piece);
+        };
+        let Piece::Bytes(bytes) = piece else {
+            return lost(length(piece));
+        };
         *segments += 1;
         let is_given_up = *segments > ADRIFT_SEGMENTS_MAX;
         let opening = bytes.get(..RECOGNITION_BYTES_MAX).unwrap_or(bytes);
@@ -327,13 +348,17 @@ impl Conversation {
             State::Known(reader) => {
                 let (speaker, role, protocol) = (Speaker::Server, self.role, reader.name());
                 reader.close(&mut |message| {
-                    emit(Heard { speaker, role, protocol, moment, message });
+                    emit(Heard {
+                        speaker,
+                        role,
+                        protocol,
+                        moment,
+                        message,
+                    });
                 });
                 [0; 2]
             }
-            State::Opening([receive, transmit]) => {
-                [receive.length as u64, transmit.length as u64]
-            }
+            State::Opening([receive, transmit]) => [receive.length as u64, transmit.length as u64],
             _ => [0; 2],
         }
     }
@@ -349,21 +374,44 @@ fn length(piece: Piece<'_>) -> u64 {
 fn unrecognised(piece: Piece<'_>) -> Account {
     match piece {
         Piece::Lost(bytes) => lost(bytes),
-        piece => Account { unrecognised_bytes: length(piece), ..Account::default() },
+        piece => Account {
+            unrecognised_bytes: length(piece),
+            ..Account::default()
+        },
     }
 }
 
 fn lost(lost_bytes: u64) -> Account {
-    Account { consumed: Consumed { lost_bytes, ..Consumed::default() }, unrecognised_bytes: 0 }
+    Account {
+        consumed: Consumed {
+            lost_bytes,
+            ..Consumed::default()
+        },
+        unrecognised_bytes: 0,
+    }
 }
 
 fn opaque(opaque_bytes: u64) -> Account {
-    Account { consumed: Consumed { opaque_bytes, ..Consumed::default() }, unrecognised_bytes: 0 }
+    Account {
+        consumed: Consumed {
+            opaque_bytes,
+            ..Consumed::default()
+        },
+        unrecognised_bytes: 0,
+    }
 }
 
 fn add(to: &mut Account, from: Account) {
-    let Account { consumed, unrecognised_bytes } = from;
-    let Consumed { parsed_bytes, skipped_bytes, lost_bytes, opaque_bytes } = consumed;
+    let Account {
+        consumed,
+        unrecognised_bytes,
+    } = from;
+    let Consumed {
+        parsed_bytes,
+        skipped_bytes,
+        lost_bytes,
+        opaque_bytes,
+    } = consumed;
     to.consumed.parsed_bytes += parsed_bytes;
     to.consumed.skipped_bytes += skipped_bytes;
     to.consumed.lost_bytes += lost_bytes;

@@ -2,7 +2,10 @@
 //!
 //! The only unsafe code of the agent: a view of shared memory.
 
-#![allow(unsafe_code, reason = "the connection table is memory that the kernel writes")]
+#![allow(
+    unsafe_code,
+    reason = "the connection table is memory that the kernel writes"
+)]
 
 use aya::{
     Ebpf,
@@ -36,10 +39,11 @@ pub enum MapError {
 
 /// All that the agent reads from, and writes to, the kernel side.
 pub struct KernelMaps {
-    ring: RingBuf<MapData>,
-    losses: PerCpuArray<MapData, [u64; LOSS_COUNTERS]>,
+    /// The ring of records.
+    pub ring: Ring,
     /// The table of connections.
     pub slots: Slots,
+    losses: PerCpuArray<MapData, [u64; LOSS_COUNTERS]>,
     /// Held because programs can be loaded only while their maps are open.
     _free_slots: Stack<MapData, u32>,
 }
@@ -49,7 +53,10 @@ fn take(ebpf: &mut Ebpf, map: &'static str) -> Result<Map, MapError> {
 }
 
 fn refused(map: &'static str) -> impl Fn(aya::maps::MapError) -> MapError {
-    move |error| MapError::Refused { map, why: error.to_string() }
+    move |error| MapError::Refused {
+        map,
+        why: error.to_string(),
+    }
 }
 
 impl KernelMaps {
@@ -58,8 +65,8 @@ impl KernelMaps {
     /// # Errors
     /// The object is another one, or memory cannot be mapped.
     pub fn take(ebpf: &mut Ebpf, connections_max: u32) -> Result<Self, MapError> {
-        let mut free = Stack::<_, u32>::try_from(take(ebpf, "FREE_SLOTS")?)
-            .map_err(refused("FREE_SLOTS"))?;
+        let mut free =
+            Stack::<_, u32>::try_from(take(ebpf, "FREE_SLOTS")?).map_err(refused("FREE_SLOTS"))?;
         // Pushed from the end, so that the first slots are used first.
         for index in (0..connections_max).rev() {
             free.push(index, 0).map_err(refused("FREE_SLOTS"))?;
@@ -68,16 +75,11 @@ impl KernelMaps {
             return Err(MapError::Missing("SLOTS"));
         };
         Ok(Self {
-            ring: RingBuf::try_from(take(ebpf, "RING")?).map_err(refused("RING"))?,
+            ring: Ring(RingBuf::try_from(take(ebpf, "RING")?).map_err(refused("RING"))?),
             losses: PerCpuArray::try_from(take(ebpf, "LOSSES")?).map_err(refused("LOSSES"))?,
             slots: Slots::map(slots, connections_max)?,
             _free_slots: free,
         })
-    }
-
-    /// Hands the oldest record to `each`, if there is one.
-    pub fn next<T>(&mut self, each: impl FnOnce(&[u8]) -> T) -> Option<T> {
-        self.ring.next().map(|item| each(&item))
     }
 
     /// What was lost since the programs were loaded, summed over all CPUs; see `abi::field`.
@@ -93,6 +95,16 @@ impl KernelMaps {
             }
         }
         Ok(sums)
+    }
+}
+
+/// The ring of records.
+pub struct Ring(RingBuf<MapData>);
+
+impl Ring {
+    /// Hands the oldest record to `each`, if there is one.
+    pub fn next<T>(&mut self, each: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        self.0.next().map(|item| each(&item))
     }
 }
 
@@ -125,11 +137,21 @@ impl Slots {
         };
         let why = || io::Error::last_os_error().to_string();
         if base == libc::MAP_FAILED {
-            return Err(MapError::Refused { map: "SLOTS", why: why() });
+            return Err(MapError::Refused {
+                map: "SLOTS",
+                why: why(),
+            });
         }
-        let base = NonNull::new(base.cast())
-            .ok_or_else(|| MapError::Refused { map: "SLOTS", why: why() })?;
-        Ok(Self { base, length_bytes, count, _map: map })
+        let base = NonNull::new(base.cast()).ok_or_else(|| MapError::Refused {
+            map: "SLOTS",
+            why: why(),
+        })?;
+        Ok(Self {
+            base,
+            length_bytes,
+            count,
+            _map: map,
+        })
     }
 
     /// How many slots there are.

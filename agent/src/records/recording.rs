@@ -16,10 +16,7 @@ pub fn write(record: &Record<'_>, out: &mut impl Write) -> io::Result<()> {
 ///
 /// # Errors
 /// The reader's, or a line that is not a record, with its number.
-pub fn read(
-    mut input: impl BufRead,
-    mut each: impl FnMut(Record<'_>),
-) -> io::Result<()> {
+pub fn read(mut input: impl BufRead, mut each: impl FnMut(Record<'_>)) -> io::Result<()> {
     let mut line = String::new();
     for number in 1.. {
         line.clear();
@@ -47,7 +44,12 @@ pub(super) mod latin1 {
         bytes: &Cow<'_, [u8]>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&bytes.iter().map(|byte| char::from(*byte)).collect::<String>())
+        serializer.collect_str(
+            &bytes
+                .iter()
+                .map(|byte| char::from(*byte))
+                .collect::<String>(),
+        )
     }
 
     pub(in super::super) fn deserialize<'de, 'a, D: Deserializer<'de>>(
@@ -55,7 +57,9 @@ pub(super) mod latin1 {
     ) -> Result<Cow<'a, [u8]>, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
         let bytes: Result<Vec<u8>, _> = text.chars().map(u8::try_from).collect();
-        bytes.map(Cow::Owned).map_err(|_| D::Error::custom("a character above U+00FF in content"))
+        bytes
+            .map(Cow::Owned)
+            .map_err(|_| D::Error::custom("a character above U+00FF in content"))
     }
 }
 
@@ -93,6 +97,11 @@ mod tests {
     #[test]
     fn a_bad_line_is_named() {
         let error = read(&b"{\"tick\":{\"time_ns\":1}}\n{\"tock\":{}}\n"[..], |_| ()).unwrap_err();
-        assert!(error.to_string().starts_with("line 2: unknown variant `tock`"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("line 2: unknown variant `tock`"),
+            "{error}"
+        );
     }
 }

@@ -1,0 +1,320 @@
+//! The live edge: kernel and /proc in, the pipeline in the middle, answers out. One thread.
+//!
+//! The kernel side never wakes this thread; it drains the ring on a timer, and at once when somebody
+//! asks, so that an answer holds everything that happened before the question.
+
+mod answer;
+mod reconcile;
+
+use crate::{
+    adoption,
+    config::Config,
+    kernel_btf::BtfError,
+    pipeline::{Pipeline, Steer},
+    probes::{ProbeError, Probes},
+    records::{
+        Direction, KernelMaps, Record,
+        maps::{MapError, Slots},
+        recording,
+    },
+    series,
+    serve::Ask,
+};
+use rustix::time::{ClockId, clock_gettime};
+use std::{
+    collections::HashSet,
+    fs::{File, OpenOptions},
+    io::{self, BufWriter, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+/// Where processes are looked up.
+const PROC: &str = "/proc";
+/// Between two looks at what changes slowly: ended processes, losses.
+const TICK_NS: u64 = 1_000_000_000;
+/// The pause doubles while nothing comes, up to this: five looks per second on an idle host.
+const PAUSE_MAX: Duration = Duration::from_millis(200);
+/// Records after which questions are answered even if more wait.
+const DRAIN_RECORDS_MAX: usize = 100_000;
+
+/// Why the agent cannot begin, or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// No probes.
+    #[error(transparent)]
+    Probes(#[from] ProbeError),
+    /// The kernel's maps.
+    #[error(transparent)]
+    Maps(#[from] MapError),
+    /// The kernel's types.
+    #[error(transparent)]
+    Types(#[from] BtfError),
+    /// The recording.
+    #[error("cannot write the recording {path}: {source}")]
+    Recording {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The agent at work.
+pub struct Live {
+    probes: Probes,
+    maps: KernelMaps,
+    pipeline: Pipeline,
+    intake: Intake,
+    pause_min: Duration,
+    ticked_ns: u64,
+    /// What the kernel's loss counters said last.
+    losses: [u64; sockmeter_abi::field::LOSS_COUNTERS],
+}
+
+/// What stands between the ring and the pipeline.
+struct Intake {
+    proc_root: PathBuf,
+    recording: Option<(PathBuf, BufWriter<File>)>,
+    /// Processes that /proc was asked for since the last tick: once is enough.
+    asked: HashSet<u32>,
+    /// Records that were not understood.
+    malformed: u64,
+    /// The recording could not be written; reported by the next turn.
+    failed: Option<io::Error>,
+}
+
+/// Now, on the clock of the records.
+pub fn now_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+impl Intake {
+    fn new(recording: Option<&Path>) -> Result<Self, LiveError> {
+        let recording = recording.map(|path| {
+            // It holds the content of requests: for the owner only.
+            let file = OpenOptions::new()
+                .create(true)
+                .truncate(true)
+                .write(true)
+                .mode(0o600)
+                .open(path);
+            file.map(|file| (path.to_owned(), BufWriter::new(file)))
+                .map_err(|source| LiveError::Recording {
+                    path: path.to_owned(),
+                    source,
+                })
+        });
+        Ok(Self {
+            proc_root: PathBuf::from(PROC),
+            recording: recording.transpose()?,
+            asked: HashSet::new(),
+            malformed: 0,
+            failed: None,
+        })
+    }
+
+    /// Pushes a record, after what must be known of its process.
+    fn push(&mut self, record: Record<'_>, pipeline: &mut Pipeline, slots: &Slots) {
+        if let Some(pid) = record.pid()
+            && pipeline.wants_facts(pid)
+            && self.asked.insert(pid)
+        {
+            let known = |pid| !pipeline.wants_facts(pid);
+            let found = crate::identity::process::read_with_ancestors(&self.proc_root, pid, &known);
+            for facts in found {
+                self.put(Record::Process(facts), pipeline, slots);
+            }
+        }
+        if let Record::Started(started) = &record {
+            // It may have been asked for under its old program.
+            self.asked.remove(&started.pid);
+        }
+        self.put(record, pipeline, slots);
+    }
+
+    fn put(&mut self, record: Record<'_>, pipeline: &mut Pipeline, slots: &Slots) {
+        if let Some((_, out)) = &mut self.recording
+            && let Err(error) = recording::write(&record, out)
+        {
+            self.failed.get_or_insert(error);
+        }
+        pipeline.push(record, &mut Steering(slots));
+    }
+
+    /// Reports a recording that cannot be written.
+    fn check(&mut self) -> Result<(), LiveError> {
+        let flushed = self.recording.as_mut().map(|(_, out)| out.flush());
+        if let Some(Err(error)) = flushed {
+            self.failed.get_or_insert(error);
+        }
+        match (self.failed.take(), &self.recording) {
+            (Some(source), Some((path, _))) => Err(LiveError::Recording {
+                path: path.clone(),
+                source,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The pipeline's words to the kernel side.
+struct Steering<'a>(&'a Slots);
+
+impl Steer for Steering<'_> {
+    fn capture_nothing(&mut self, slot: u32) {
+        self.0.set_capture_bytes(slot, sockmeter_abi::RECEIVE, 0);
+        self.0.set_capture_bytes(slot, sockmeter_abi::TRANSMIT, 0);
+    }
+
+    fn skip_until(&mut self, slot: u32, direction: Direction, position: u64) {
+        let direction = match direction {
+            Direction::Receive => sockmeter_abi::RECEIVE,
+            Direction::Transmit => sockmeter_abi::TRANSMIT,
+        };
+        self.0.set_skip_until(slot, direction, position);
+    }
+}
+
+impl Live {
+    /// Loads and attaches the probes, and takes up the connections that are already open.
+    ///
+    /// # Errors
+    /// The probes cannot be had, or the recording cannot be begun.
+    pub fn start(config: &Config, recording: Option<&Path>) -> Result<Self, LiveError> {
+        let intake = Intake::new(recording)?;
+        let (mut probes, maps) = Probes::load(config)?;
+        probes.attach()?;
+        let pipeline = Pipeline::new(settings(config));
+        let mut live = Self {
+            probes,
+            maps,
+            pipeline,
+            intake,
+            pause_min: Duration::from_millis(config.kernel.drain_interval_milliseconds.into()),
+            ticked_ns: 0,
+            losses: [0; sockmeter_abi::field::LOSS_COUNTERS],
+        };
+        live.adopt();
+        live.drain();
+        Ok(live)
+    }
+
+    /// The verdict on each program.
+    pub fn probes(&self) -> &Probes {
+        &self.probes
+    }
+
+    /// How many connections are open.
+    pub fn connections_open(&self) -> usize {
+        self.pipeline.connections_open()
+    }
+
+    /// Takes up what was open before the probes: they are attached, so nothing falls in between.
+    fn adopt(&mut self) {
+        match adoption::list(Path::new(PROC), now_ns()) {
+            Ok(adopted) => {
+                for adopted in adopted {
+                    let record = Record::Adopted(adopted);
+                    self.intake
+                        .push(record, &mut self.pipeline, &self.maps.slots);
+                }
+            }
+            Err(error) => tracing::warn!(
+                "cannot list the connections that are already open, they count from their first use: {error}"
+            ),
+        }
+    }
+
+    /// Works until the asking side is gone.
+    ///
+    /// # Errors
+    /// The kernel's maps or the recording fail.
+    pub async fn run(mut self, mut asks: mpsc::Receiver<Ask>) -> Result<(), LiveError> {
+        let mut pause = self.pause_min;
+        loop {
+            match tokio::time::timeout(pause, asks.recv()).await {
+                Ok(Some(ask)) => {
+                    self.settle()?;
+                    self.answer(ask);
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    let is_quiet = self.drain() == 0;
+                    pause = if is_quiet {
+                        (pause * 2).min(PAUSE_MAX)
+                    } else {
+                        self.pause_min
+                    };
+                    self.reconcile_losses()?;
+                }
+            }
+            self.tick();
+            self.intake.check()?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what is in the ring; tells how many records that were.
+    fn drain(&mut self) -> usize {
+        let Self {
+            maps,
+            pipeline,
+            intake,
+            ..
+        } = self;
+        let KernelMaps { ring, slots, .. } = maps;
+        let mut count = 0;
+        while count < DRAIN_RECORDS_MAX {
+            let more = ring.next(|bytes| match Record::parse(bytes) {
+                Ok(record) => intake.push(record, pipeline, slots),
+                Err(error) => {
+                    if intake.malformed == 0 {
+                        tracing::warn!("{error}");
+                    }
+                    intake.malformed += 1;
+                }
+            });
+            if more.is_none() {
+                break;
+            }
+            count += 1;
+        }
+        count
+    }
+
+    fn tick(&mut self) {
+        let now_ns = now_ns();
+        if now_ns.saturating_sub(self.ticked_ns) < TICK_NS {
+            return;
+        }
+        self.ticked_ns = now_ns;
+        self.intake.asked.clear();
+        self.intake.put(
+            Record::Tick { time_ns: now_ns },
+            &mut self.pipeline,
+            &self.maps.slots,
+        );
+    }
+}
+
+fn settings(config: &Config) -> series::Settings {
+    let crate::config::Series {
+        max_per_metric,
+        routes_max_per_process,
+        duration_buckets_seconds,
+        process_labels,
+    } = &config.series;
+    series::Settings {
+        series_max_per_metric: *max_per_metric as usize,
+        routes_max_per_process: *routes_max_per_process as usize,
+        duration_buckets_seconds: duration_buckets_seconds.clone(),
+        labels: Some(process_labels.iter().map(|label| label.as_str()).collect()),
+    }
+}

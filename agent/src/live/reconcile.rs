@@ -1,0 +1,135 @@
+//! Reconciling: what the kernel counted against what its records told.
+
+use super::{Live, LiveError, PROC, now_ns};
+use crate::{
+    adoption,
+    records::{ConnectionId, Record, Table, endpoints, role},
+};
+use sockmeter_abi::{
+    record::ORIGIN_ADOPTED,
+    slot::{PHASE_CLOSED, PHASE_OPEN, Slot},
+};
+use std::{collections::HashSet, path::Path};
+
+impl Live {
+    /// Takes in all that happened before now: the table's counts first, then the ring, so that a count
+    /// which no record explains is a loss.
+    pub(super) fn settle(&mut self) -> Result<(), LiveError> {
+        let resent = self.resent();
+        self.drain();
+        for table in resent {
+            self.push(Record::Table(table));
+        }
+        self.reconcile_losses()
+    }
+
+    /// Looks whether something was lost since the last time, and if so compares everything.
+    pub(super) fn reconcile_losses(&mut self) -> Result<(), LiveError> {
+        let losses = self.maps.losses()?;
+        if losses == self.losses {
+            return Ok(());
+        }
+        self.losses = losses;
+        let table = self.table();
+        self.drain();
+        let listed: HashSet<ConnectionId> = table.iter().map(|table| table.connection).collect();
+        let gone: Vec<Table> = self.gone(&listed);
+        for table in table.into_iter().chain(gone) {
+            self.push(Record::Table(table));
+        }
+        self.end_lost_processes();
+        self.push(Record::Losses(losses));
+        Ok(())
+    }
+
+    fn push(&mut self, record: Record<'_>) {
+        self.intake
+            .push(record, &mut self.pipeline, &self.maps.slots);
+    }
+
+    /// The open connections on which segments were sent again.
+    fn resent(&self) -> Vec<Table> {
+        let time_ns = now_ns();
+        let in_table = self
+            .pipeline
+            .connections()
+            .filter_map(|(id, slot)| Some((id, slot?)));
+        in_table
+            .filter_map(|(id, index)| {
+                let slot = self.maps.slots.read(index)?;
+                (slot.retransmits > 0 && slot.connection == id.0 && slot.phase == PHASE_OPEN)
+                    .then(|| tell(index, &slot, time_ns))
+            })
+            .collect()
+    }
+
+    /// All connections in the kernel's table.
+    fn table(&self) -> Vec<Table> {
+        let time_ns = now_ns();
+        let slots = &self.maps.slots;
+        (0..slots.count())
+            .filter_map(|index| Some((index, slots.read(index)?)))
+            .filter(|(_, slot)| {
+                slot.connection != 0 && matches!(slot.phase, PHASE_OPEN | PHASE_CLOSED)
+            })
+            .map(|(index, slot)| tell(index, &slot, time_ns))
+            .collect()
+    }
+
+    /// The connections that are open here and nowhere else: the records of their end were lost.
+    fn gone(&self, listed: &HashSet<ConnectionId>) -> Vec<Table> {
+        let time_ns = now_ns();
+        // Those that were never used since the start are in no table but the kernel's own list.
+        let held: HashSet<ConnectionId> = adoption::list(Path::new(PROC), time_ns)
+            .map(|list| list.iter().map(|adopted| adopted.connection).collect())
+            .unwrap_or_default();
+        let nobody = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+        self.pipeline
+            .connections()
+            .filter(|(id, slot)| match slot {
+                Some(_) => !listed.contains(id),
+                None => !held.contains(id),
+            })
+            .map(|(connection, slot)| Table {
+                connection,
+                slot: slot.unwrap_or(0),
+                open: false,
+                role: crate::records::Role::Unknown,
+                adopted: false,
+                pid: 0,
+                time_ns,
+                bytes: [0; 2],
+                retransmits: 0,
+                local: nobody,
+                remote: nobody,
+            })
+            .collect()
+    }
+
+    /// Ends the processes whose end was lost.
+    fn end_lost_processes(&mut self) {
+        let time_ns = now_ns();
+        for pid in self.pipeline.pids() {
+            if !Path::new(PROC).join(pid.to_string()).exists() {
+                self.push(Record::Ended { pid, time_ns });
+            }
+        }
+    }
+}
+
+fn tell(index: u32, slot: &Slot, time_ns: u64) -> Table {
+    let (local, remote) = endpoints(&slot.endpoints);
+    Table {
+        connection: ConnectionId(slot.connection),
+        slot: index,
+        open: slot.phase == PHASE_OPEN,
+        role: role(slot.role),
+        adopted: slot.origin == ORIGIN_ADOPTED,
+        pid: slot.pid,
+        time_ns,
+        bytes: slot.bytes,
+        retransmits: slot.retransmits,
+        local,
+        remote,
+    }
+}
