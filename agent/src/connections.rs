@@ -2,8 +2,19 @@
 
 pub use crate::records::{ConnectionId, Direction, Role};
 
-use crate::{protocol::Piece, records::Segment};
+use crate::records::Segment;
 use std::{collections::HashMap, net::SocketAddr};
+
+/// The next piece of one direction's stream, in order and without holes: what was not seen has its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Content.
+    Bytes(&'a [u8]),
+    /// This many bytes that were not captured (too long, sendfile, or not asked for).
+    Unseen(u64),
+    /// This many bytes whose record was lost on the way from the kernel.
+    Lost(u64),
+}
 
 /// How long a connection that has ended is remembered, in record time: reads of what had already
 /// arrived may follow a reset.

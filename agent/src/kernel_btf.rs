@@ -2,7 +2,11 @@
 //!
 //! Format: Documentation/bpf/btf.rst. Read once at start and dropped.
 
-use std::{collections::HashMap, fs, io, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fs, io,
+    path::Path,
+};
 
 /// Where the kernel shows its BTF (since 5.4, with `CONFIG_DEBUG_INFO_BTF`).
 pub const SYSTEM_PATH: &str = "/sys/kernel/btf/vmlinux";
@@ -91,23 +95,24 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 impl KernelBtf {
-    /// Reads the running kernel's types, or those of a file with the same layout.
+    /// Reads the running kernel's types, or those of a file with the same layout. Of over 100,000 names
+    /// only the `wanted` ones are kept, whatever they name; tracepoints are wanted as `btf_trace_NAME`.
     ///
     /// # Errors
     /// The file is missing (a kernel without `CONFIG_DEBUG_INFO_BTF`) or malformed.
-    pub fn open(path: &Path) -> Result<Self, BtfError> {
+    pub fn open(path: &Path, wanted: &HashSet<String>) -> Result<Self, BtfError> {
         let raw = fs::read(path).map_err(|source| BtfError::Read {
             path: path.display().to_string(),
             source,
         })?;
-        Self::parse(&raw)
+        Self::parse(&raw, wanted)
     }
 
     /// Reads types from the content of such a file.
     ///
     /// # Errors
     /// The content is malformed.
-    pub fn parse(raw: &[u8]) -> Result<Self, BtfError> {
+    pub fn parse(raw: &[u8], wanted: &HashSet<String>) -> Result<Self, BtfError> {
         let (types, strings) = sections(raw).ok_or(BtfError::Malformed { at: 0 })?;
         let mut btf = Self {
             types: types.to_vec(),
@@ -120,14 +125,14 @@ impl KernelBtf {
         };
         let mut at = 0;
         while at < btf.types.len() {
-            let next = btf.index(at).ok_or(BtfError::Malformed { at })?;
+            let next = btf.index(at, wanted).ok_or(BtfError::Malformed { at })?;
             at = next;
         }
         Ok(btf)
     }
 
     /// Notes the type at `at`; tells where the next one begins.
-    fn index(&mut self, at: usize) -> Option<usize> {
+    fn index(&mut self, at: usize, wanted: &HashSet<String>) -> Option<usize> {
         let id = u32::try_from(self.offsets.len()).ok()?;
         let this = self.header(at)?;
         let length = this.length as usize;
@@ -139,8 +144,8 @@ impl KernelBtf {
             2 | 7..=12 | 16 | 18 => 0,
             _ => return None,
         };
-        let name = self.name(this.name)?;
-        if !name.is_empty() {
+        let name = self.text(this.name)?;
+        if let Some(name) = wanted.get(name).cloned() {
             let table = match this.kind {
                 kind::STRUCT | kind::UNION if length > 0 => Some(&mut self.structs),
                 kind::ENUM | kind::ENUM64 => Some(&mut self.enums),
@@ -175,10 +180,11 @@ impl KernelBtf {
         self.header(*self.offsets.get(id as usize)? as usize)
     }
 
-    fn name(&self, at: u32) -> Option<String> {
+    fn text(&self, at: u32) -> Option<&str> {
         let from = self.strings.get(at as usize..)?;
         let end = from.iter().position(|byte| *byte == 0)?;
-        Some(String::from_utf8_lossy(from.get(..end)?).into_owned())
+        // Names are C identifiers; what is not text is nobody's name.
+        Some(str::from_utf8(from.get(..end)?).unwrap_or_default())
     }
 
     /// The type behind typedefs and qualifiers.
@@ -224,7 +230,7 @@ impl KernelBtf {
             } else {
                 (offset, 0)
             };
-            let member = self.name(u32_at(&self.types, at)?)?;
+            let member = self.text(u32_at(&self.types, at)?)?;
             if member == name {
                 // A bit field has no address.
                 return (width == 0 && bits % 8 == 0).then_some((bits / 8, member_type));
@@ -261,7 +267,7 @@ impl KernelBtf {
         let step = if this.kind == kind::ENUM64 { 12 } else { 8 };
         (0..this.length as usize).find_map(|index| {
             let at = this.rest + step * index;
-            (self.name(u32_at(&self.types, at)?)? == name).then(|| u32_at(&self.types, at + 4))?
+            (self.text(u32_at(&self.types, at)?)? == name).then(|| u32_at(&self.types, at + 4))?
         })
     }
 
@@ -359,9 +365,22 @@ mod tests {
         raw
     }
 
+    fn wanted() -> HashSet<String> {
+        ["outer", "colour", "paint", "btf_trace_ping"]
+            .map(str::to_owned)
+            .into()
+    }
+
+    #[test]
+    fn names_that_nobody_wants_are_not_kept() {
+        let btf = KernelBtf::parse(&sample(), &HashSet::new()).unwrap();
+        assert_eq!(btf.member("outer", "a"), None);
+        assert!(!btf.has_function("paint"));
+    }
+
     #[test]
     fn members_are_found_inside_anonymous_structs() {
-        let btf = KernelBtf::parse(&sample()).unwrap();
+        let btf = KernelBtf::parse(&sample(), &wanted()).unwrap();
         assert_eq!(
             btf.member("outer", "a"),
             Some(Member {
@@ -382,7 +401,7 @@ mod tests {
 
     #[test]
     fn enumerators_arities_and_tracepoints() {
-        let btf = KernelBtf::parse(&sample()).unwrap();
+        let btf = KernelBtf::parse(&sample(), &wanted()).unwrap();
         assert_eq!(btf.enumerator("colour", "GREEN"), Some(7));
         assert_eq!(btf.enumerator("colour", "BLUE"), None);
         assert_eq!(btf.arity("paint"), Some(2));
@@ -394,19 +413,19 @@ mod tests {
     fn cut_or_garbled_files_are_refused_or_read_without_a_panic() {
         let good = sample();
         for length in 0..good.len() {
-            let _ = KernelBtf::parse(&good[..length]);
+            let _ = KernelBtf::parse(&good[..length], &wanted());
         }
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 0xff;
-            if let Ok(btf) = KernelBtf::parse(&bad) {
+            if let Ok(btf) = KernelBtf::parse(&bad, &wanted()) {
                 btf.member("outer", "c");
                 btf.enumerator("colour", "RED");
                 btf.arity("paint");
             }
         }
         assert!(matches!(
-            KernelBtf::parse(b"\x7fELF"),
+            KernelBtf::parse(b"\x7fELF", &wanted()),
             Err(BtfError::Malformed { at: 0 })
         ));
     }

@@ -10,7 +10,7 @@ pub mod socket_life;
 use crate::{
     config::Config,
     health::{ProbeHealth, Verdict},
-    kernel_btf::{BtfError, KernelBtf},
+    kernel_btf::{BtfError, KernelBtf, SYSTEM_PATH},
     records::{KernelMaps, MapError},
 };
 use aya::{
@@ -19,6 +19,7 @@ use aya::{
 };
 use sockmeter_abi::{field::ABSENT, kernel_arities, kernel_enumerators, kernel_fields};
 use std::{
+    collections::HashSet,
     fs,
     os::fd::{AsFd, AsRawFd},
     path::Path,
@@ -126,6 +127,7 @@ pub enum ProbeError {
 /// The loaded programs; dropping it detaches them all.
 pub struct Probes {
     ebpf: Ebpf,
+    btf: KernelBtf,
     verdicts: Vec<ProbeHealth>,
 }
 
@@ -138,7 +140,8 @@ impl Probes {
         if OBJECT.is_empty() {
             return Err(ProbeError::NoObject);
         }
-        let numbers = resolve(&KernelBtf::open(Path::new(crate::kernel_btf::SYSTEM_PATH))?)?;
+        let btf = KernelBtf::open(Path::new(SYSTEM_PATH), &wanted())?;
+        let numbers = resolve(&btf)?;
         let agent_pid = std::process::id();
         let mut loader = EbpfLoader::new();
         for (name, value) in &numbers {
@@ -157,6 +160,7 @@ impl Probes {
         Ok((
             Self {
                 ebpf,
+                btf,
                 verdicts: Vec::new(),
             },
             maps,
@@ -169,10 +173,9 @@ impl Probes {
     /// The kernel's types cannot be read a second time.
     pub fn attach(&mut self) -> Result<&[ProbeHealth], ProbeError> {
         let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Load(chain(&error)))?;
-        let known = KernelBtf::open(Path::new(crate::kernel_btf::SYSTEM_PATH))?;
         for family in ALL {
             for program in family.programs {
-                let verdict = if program.attach.exists(&known) {
+                let verdict = if program.attach.exists(&self.btf) {
                     match self.attach_one(program, &btf) {
                         Ok(()) => Verdict::Attached,
                         Err(why) => Verdict::Failed { why },
@@ -238,6 +241,33 @@ impl Probes {
             .filter_map(|probe| Some((probe, missed(probe)?)))
             .collect()
     }
+}
+
+/// Every kernel name that is looked up.
+fn wanted() -> HashSet<String> {
+    let mut names: HashSet<String> = HashSet::new();
+    macro_rules! fields {
+        ($($name:ident: $size:literal, $owner:literal, $paths:literal;)*) => {
+            $(names.insert($owner.to_owned());)*
+        };
+    }
+    macro_rules! enumerators {
+        ($($name:ident: $owner:literal, $enumerator:literal;)*) => {
+            $(names.insert($owner.to_owned());)*
+        };
+    }
+    macro_rules! arities {
+        ($($name:ident: $function:literal;)*) => { $(names.insert($function.to_owned());)* };
+    }
+    kernel_fields!(fields);
+    kernel_enumerators!(enumerators);
+    kernel_arities!(arities);
+    for program in ALL.iter().flat_map(|family| family.programs) {
+        let target = program.attach.target();
+        names.insert(target.to_owned());
+        names.insert(format!("btf_trace_{target}"));
+    }
+    names
 }
 
 /// The values of the frozen globals that depend on the kernel.

@@ -3,6 +3,8 @@
 pub mod conversation;
 pub mod http1;
 
+pub use crate::connections::Piece;
+
 /// Which end of a connection speaks, by what it says: the client sends requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Speaker {
@@ -10,18 +12,6 @@ pub enum Speaker {
     Client,
     /// Sends responses.
     Server,
-}
-
-/// The next piece of what one speaker sent, in stream order and without holes: what was not seen has
-/// its length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece<'a> {
-    /// Content.
-    Bytes(&'a [u8]),
-    /// This many bytes that were not captured (too long, sendfile, or not asked for).
-    Unseen(u64),
-    /// This many bytes whose record was lost on the way from the kernel.
-    Lost(u64),
 }
 
 /// What a few opening bytes say about a protocol.

@@ -40,54 +40,54 @@ const RULES: [Rule; 8] = [
 pub fn check(install: Install) -> Result<()> {
     components(install)?;
     let mut failed = Vec::new();
-    let mut note = |name: &str, result: Result<()>| {
-        if let Err(why) = result {
+    let mut note = |name: &'static str, work: &mut dyn FnMut() -> Result<()>| {
+        if let Err(why) = phase(name, work) {
             say(&format!("{name}: {why:#}"));
-            failed.push(name.to_owned());
+            failed.push(name);
         }
     };
-    let ebpf = paths::checkout().join("ebpf");
-    note(
-        "format",
-        phase("format", || {
-            run(cargo(None).args(["fmt", "--all", "--check"]))
-        }),
-    );
-    note(
-        "format of ebpf/",
-        phase("format of ebpf/", || {
-            run(cargo(None).args(["fmt", "--check"]).current_dir(ebpf))
-        }),
-    );
-    note(
-        "lints",
-        phase("lints", || {
-            run(cargo(None).args([
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ]))
-        }),
-    );
-    match ready_kernel_toolchain() {
-        Some(toolchain) => note(
-            "lints of ebpf/",
-            phase("lints of ebpf/", || {
-                run(kernel_cargo(&toolchain, "clippy").args(["--release", "--", "-D", "warnings"]))
-            }),
-        ),
-        None => say(
-            "lints of ebpf/: not run, the kernel toolchain is not there (`cargo xtask build-ebpf` gets it)",
-        ),
+    for (name, mut command) in commands() {
+        note(name, &mut || run(&mut command));
     }
-    note("house rules", phase("house rules", house_rules));
+    note("house rules", &mut house_rules);
     if failed.is_empty() {
         return Ok(());
     }
     bail!("failed: {}", failed.join(", "));
+}
+
+/// What cargo's own tools check.
+fn commands() -> Vec<(&'static str, Command)> {
+    let mut format = cargo(None);
+    format.args(["fmt", "--all", "--check"]);
+    let mut kernel_format = cargo(None);
+    kernel_format
+        .args(["fmt", "--check"])
+        .current_dir(paths::checkout().join("ebpf"));
+    let mut lints = cargo(None);
+    lints.args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]);
+    let mut commands = vec![
+        ("format", format),
+        ("format of ebpf/", kernel_format),
+        ("lints", lints),
+    ];
+    if let Some(toolchain) = ready_kernel_toolchain() {
+        let mut lints = kernel_cargo(&toolchain, "clippy");
+        lints.args(["--release", "--", "-D", "warnings"]);
+        commands.push(("lints of ebpf/", lints));
+    } else {
+        say(
+            "lints of ebpf/: not run, its toolchain is not there; `cargo xtask build-ebpf` gets it",
+        );
+    }
+    commands
 }
 
 /// A minimal installation of Rust has neither formatter nor linter.

@@ -8,7 +8,7 @@ use crate::build::cargo;
 use crate::command::output;
 use crate::guest;
 use crate::paths;
-use crate::progress::phase;
+use crate::progress::{phase, say};
 use crate::setup::Install;
 
 /// Tells the tests in guests which agent to start.
@@ -57,6 +57,9 @@ fn tester() -> Command {
 
 fn status(command: &mut Command) -> Result<u8> {
     let status: ExitStatus = command.status().context("cannot start the test runner")?;
+    if !status.success() {
+        say(&format!("the test runner ended with a failure ({status})"));
+    }
     Ok(status
         .code()
         .and_then(|code| u8::try_from(code).ok())

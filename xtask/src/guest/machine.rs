@@ -1,5 +1,6 @@
 //! The two programs that make a guest: virtiofsd, which shares the host's files, and QEMU.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -11,10 +12,9 @@ use anyhow::{Context, Result, bail};
 
 use super::Guest;
 use crate::command::is_root;
+use crate::paths;
 use crate::setup::Virtiofsd;
 
-/// Short, relative to the run's folder: the path of a socket may have 107 bytes.
-const SOCKET: &str = "files.sock";
 /// The guest writes its exit code here.
 pub(crate) const CODE_FILE: &str = "code";
 /// The guest writes a tar of /run/out here.
@@ -25,11 +25,19 @@ const OUT_BYTES: u64 = 512 << 20;
 const KERNEL_OPTIONS: &str = "console=ttyS0 quiet panic=-1 nokaslr no5lvl mitigations=off audit=0 tsc=reliable \
     no_timer_check cryptomgr.notests rcupdate.rcu_expedited=1 random.trust_cpu=on apparmor=0 selinux=0 nowatchdog";
 
+/// Relative to the run's folder, as the path of a socket may have 107 bytes at most. It tells checkouts
+/// apart because QEMU's virtiofsd locks a file of that name in /run.
+fn socket() -> String {
+    let mut hasher = DefaultHasher::new();
+    paths::checkout().hash(&mut hasher);
+    format!("sockmeter-{:016x}", hasher.finish())
+}
+
 /// A running guest. Both programs end with it, and with the thread that started them.
 pub(crate) struct Machine {
     qemu: Child,
     virtiofsd: Child,
-    console: Arc<Mutex<Vec<u8>>>,
+    console: Console,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -134,7 +142,7 @@ fn start_virtiofsd(run: &Path) -> Result<Child> {
     };
     let log = std::fs::File::create(run.join("virtiofsd.log"))?;
     command
-        .arg(format!("--socket-path={SOCKET}"))
+        .arg(format!("--socket-path={}", socket()))
         .current_dir(run)
         .stdin(Stdio::null());
     command.stdout(log.try_clone()?).stderr(log);
@@ -145,7 +153,7 @@ fn start_virtiofsd(run: &Path) -> Result<Child> {
 
 fn wait_for_socket(run: &Path, virtiofsd: &mut Child) -> Result<()> {
     let started = Instant::now();
-    while !run.join(SOCKET).exists() {
+    while !run.join(socket()).exists() {
         let ended = virtiofsd.try_wait()?;
         if ended.is_some() || started.elapsed() > Duration::from_secs(20) {
             let log = std::fs::read_to_string(run.join("virtiofsd.log")).unwrap_or_default();
@@ -208,7 +216,7 @@ fn arguments(guest: &Guest) -> Vec<String> {
             format!("memory-backend-memfd,id=memory,size={memory},share=on"),
         ),
         ("-numa", "node,memdev=memory".to_owned()),
-        ("-chardev", format!("socket,id=files,path={SOCKET}")),
+        ("-chardev", format!("socket,id=files,path={}", socket())),
         (
             "-device",
             "vhost-user-fs-pci,chardev=files,tag=root".to_owned(),
