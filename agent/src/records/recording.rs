@@ -41,7 +41,7 @@ pub(super) mod latin1 {
     use std::borrow::Cow;
 
     pub(in super::super) fn serialize<S: Serializer>(
-        bytes: &Cow<'_, [u8]>,
+        bytes: &[u8],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(
