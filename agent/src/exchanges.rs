@@ -176,6 +176,14 @@ impl Pairing {
         }
     }
 
+    /// The methods of the requests that count as active.
+    pub fn active(&self) -> impl Iterator<Item = &[u8]> {
+        self.open
+            .iter()
+            .filter(|open| open.is_known)
+            .map(Open::method)
+    }
+
     /// A speaker moved bytes; told after the steps of those bytes.
     pub fn moved(&mut self, speaker: Speaker, moment: Moment) {
         if speaker == Speaker::Server {

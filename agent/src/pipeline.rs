@@ -9,6 +9,8 @@
 //! recording replays to the same scrape. Data never flows back; the one allowed control is [`Steer`].
 
 mod account;
+mod life;
+mod steer;
 #[cfg(test)]
 mod tests;
 
@@ -20,36 +22,19 @@ use crate::{
         Piece,
         conversation::{Conversation, Moment},
     },
-    records::{Adopted, Closed, ConnectFailed, LOSS_REASONS, Opened, Record, Segment, Table},
+    records::{LOSS_REASONS, Record, Segment},
     series::{ProcessKey, Series, Settings, Snapshot},
 };
-use account::{error_type, tell_account};
-use std::{collections::HashMap, net::SocketAddr};
+use account::tell_account;
+use std::collections::HashMap;
+use steer::steer_capture;
+pub use steer::{Steer, Unsteered};
 
 /// The only transport of this slice.
 const TCP: &str = "tcp";
 
-/// A body that is longer than this is not captured to its end.
-const SKIP_BYTES_MIN: u64 = 4096;
-
 /// The last of [`LOSS_REASONS`].
 const UNTRACKED_BYTES: &str = "connection_table_full_bytes";
-
-/// What the pipeline may tell the kernel side: how much of a connection to copy.
-pub trait Steer {
-    /// Nothing more of this connection need be copied.
-    fn capture_nothing(&mut self, slot: u32);
-    /// Nothing before `position` of this direction need be copied.
-    fn skip_until(&mut self, slot: u32, direction: Direction, position: u64);
-}
-
-/// For replays: nobody to tell.
-pub struct Unsteered;
-
-impl Steer for Unsteered {
-    fn capture_nothing(&mut self, _slot: u32) {}
-    fn skip_until(&mut self, _slot: u32, _direction: Direction, _position: u64) {}
-}
 
 /// What the stages keep with a connection.
 struct Talk {
@@ -145,124 +130,6 @@ impl Pipeline {
         (program, process)
     }
 
-    fn open(&mut self, id: ConnectionId, beginning: Beginning) {
-        let Beginning {
-            slot,
-            role,
-            is_joined,
-            pid,
-            remote,
-        } = beginning;
-        let (program, process) = self.process(pid);
-        let talk = Talk {
-            conversation: Conversation::new(role, is_joined),
-            pairing: Pairing::default(),
-            process,
-            program,
-            is_told: false,
-        };
-        self.connections
-            .insert(id, Connection::new(slot, remote, pid, talk));
-        self.series.connection_active(process, role, TCP, 1);
-        if is_joined {
-            self.series.adopted(process, role, TCP);
-        } else {
-            self.series.connection_opened(process, role, TCP);
-        }
-    }
-
-    fn opened(&mut self, opened: Opened) {
-        let Opened {
-            connection,
-            slot,
-            role,
-            adopted,
-            time_ns,
-            connect_ns,
-            pid,
-            local: _,
-            remote,
-        } = opened;
-        self.now_ns = self.now_ns.max(time_ns);
-        if let Some(known) = self.connections.get_mut(connection) {
-            // Listed as open at start, and now used for the first time.
-            known.slot = Some(slot);
-            return;
-        }
-        if self.connections.has_ended(connection) {
-            return;
-        }
-        self.open(
-            connection,
-            Beginning {
-                slot: Some(slot),
-                role,
-                is_joined: adopted,
-                pid,
-                remote,
-            },
-        );
-        if role == Role::Client && !adopted {
-            let (_, process) = self.process(pid);
-            self.series.connect_duration(process, connect_ns);
-        }
-    }
-
-    fn adopted(&mut self, adopted: Adopted) {
-        let Adopted {
-            connection,
-            role,
-            pid,
-            time_ns,
-            local: _,
-            remote,
-        } = adopted;
-        self.now_ns = self.now_ns.max(time_ns);
-        if !self.connections.contains(connection) {
-            self.open(
-                connection,
-                Beginning {
-                    slot: None,
-                    role,
-                    is_joined: true,
-                    pid,
-                    remote,
-                },
-            );
-        }
-    }
-
-    fn connect_failed(&mut self, failed: &ConnectFailed) {
-        let ConnectFailed {
-            errno,
-            pid,
-            time_ns,
-            connect_ns: _,
-            remote: _,
-        } = *failed;
-        self.now_ns = self.now_ns.max(time_ns);
-        let (_, process) = self.process(pid);
-        self.series
-            .connection_failed(process, Role::Client, TCP, error_type(errno));
-    }
-
-    /// The connection went over to another process (fork, a passed descriptor): it is that one's now.
-    fn hand_over(&mut self, id: ConnectionId, pid: u32) {
-        let (program, process) = self.process(pid);
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        connection.pid = pid;
-        let talk = &mut connection.talk;
-        if talk.program == program {
-            return;
-        }
-        let role = talk.conversation.role();
-        self.series.connection_active(talk.process, role, TCP, -1);
-        self.series.connection_active(process, role, TCP, 1);
-        (talk.program, talk.process) = (program, process);
-    }
-
     fn segment(&mut self, segment: &Segment<'_>, steer: &mut impl Steer) {
         let (id, direction) = (segment.connection, segment.direction);
         self.now_ns = self.now_ns.max(segment.time_ns);
@@ -310,127 +177,6 @@ impl Pipeline {
             .payload(process, "lost", "", segment.direction, bytes);
     }
 
-    fn closed(&mut self, closed: &Closed) {
-        let Closed {
-            connection,
-            errno,
-            retransmits,
-            time_ns,
-            bytes,
-        } = *closed;
-        self.now_ns = self.now_ns.max(time_ns);
-        let reason = if errno == 0 {
-            "closed"
-        } else {
-            error_type(errno)
-        };
-        self.end(connection, reason, retransmits, bytes, time_ns);
-    }
-
-    fn end(
-        &mut self,
-        id: ConnectionId,
-        reason: &'static str,
-        retransmits: u32,
-        bytes: [u64; 2],
-        time_ns: u64,
-    ) {
-        self.catch_up(id, retransmits, bytes, time_ns);
-        let Some(mut connection) = self.connections.remove(id, time_ns) else {
-            return;
-        };
-        let series = &mut self.series;
-        let talk = &mut connection.talk;
-        let moment = Moment {
-            begin_ns: 0,
-            time_ns,
-        };
-        let end = end_of(&talk.conversation, connection.remote);
-        let (pairing, process) = (&mut talk.pairing, talk.process);
-        let kept = talk.conversation.close(moment, &mut |heard| {
-            pairing.step(heard, end.remote, &mut |finding| {
-                note(series, process, end, finding)
-            });
-        });
-        pairing.close(end, reason, &mut |finding| {
-            note(series, process, end, finding)
-        });
-        for (direction, bytes) in [Direction::Receive, Direction::Transmit]
-            .into_iter()
-            .zip(kept)
-        {
-            if bytes > 0 {
-                series.payload(process, "unrecognised", "", direction, bytes);
-            }
-        }
-        series.connection_active(process, end.role, TCP, -1);
-    }
-
-    /// Takes over what the kernel counted: bytes whose records were lost, and segments sent again.
-    fn catch_up(&mut self, id: ConnectionId, retransmits: u32, bytes: [u64; 2], time_ns: u64) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        let (process, role) = (connection.talk.process, connection.talk.conversation.role());
-        let more = retransmits.saturating_sub(connection.retransmits);
-        connection.retransmits += more;
-        if more > 0 {
-            self.series.retransmits(process, role, u64::from(more));
-        }
-        let moment = Moment {
-            begin_ns: 0,
-            time_ns,
-        };
-        for (direction, position) in [Direction::Receive, Direction::Transmit]
-            .into_iter()
-            .zip(bytes)
-        {
-            let lost_bytes = connection.advance(direction, position);
-            if lost_bytes > 0 {
-                self.series
-                    .socket_bytes(process, role, TCP, direction, lost_bytes);
-                let piece = Piece::Lost(lost_bytes);
-                read(connection, &mut self.series, direction, piece, moment);
-            }
-        }
-    }
-
-    /// What the kernel's table says now, told after all records before it.
-    fn table(&mut self, table: Table) {
-        let Table {
-            connection,
-            slot,
-            open,
-            role,
-            adopted,
-            pid,
-            time_ns,
-            bytes,
-            retransmits,
-            local: _,
-            remote,
-        } = table;
-        self.now_ns = self.now_ns.max(time_ns);
-        if !open {
-            return self.end(connection, "closed", retransmits, bytes, time_ns);
-        }
-        if !self.connections.contains(connection) {
-            // The record of its beginning was lost, or some before this.
-            let is_joined = adopted || bytes != [0; 2];
-            self.open(
-                connection,
-                Beginning {
-                    slot: Some(slot),
-                    role,
-                    is_joined,
-                    pid,
-                    remote,
-                },
-            );
-        }
-        self.catch_up(connection, retransmits, bytes, time_ns);
-    }
-
     fn lost(&mut self, totals: [u64; LOSS_REASONS.len()]) {
         for ((reason, total), before) in LOSS_REASONS.iter().zip(totals).zip(&mut self.losses) {
             let more = total.saturating_sub(*before);
@@ -452,23 +198,6 @@ impl Pipeline {
             }
         }
         self.series.tick(self.now_ns);
-    }
-}
-
-/// How a connection begins to be known.
-struct Beginning {
-    slot: Option<u32>,
-    role: Role,
-    is_joined: bool,
-    pid: u32,
-    remote: SocketAddr,
-}
-
-fn end_of(conversation: &Conversation, remote: SocketAddr) -> End {
-    End {
-        role: conversation.role(),
-        protocol: conversation.protocol(),
-        remote,
     }
 }
 
@@ -511,21 +240,5 @@ fn note(series: &mut Series, process: ProcessKey, end: End, finding: Finding<'_>
         Finding::Finished(exchange) => series.exchange(process, &exchange),
         Finding::Unanswered(reason) => series.unanswered(process, end.protocol, end.role, reason),
         Finding::Unpaired(reason) => series.unpaired(process, end.protocol, end.role, reason),
-    }
-}
-
-/// Tells the kernel side what need not be captured.
-fn steer_capture(connection: &mut Connection<Talk>, direction: Direction, steer: &mut impl Steer) {
-    let Some(slot) = connection.slot else { return };
-    if connection.talk.conversation.is_settled() {
-        if !std::mem::replace(&mut connection.talk.is_told, true) {
-            steer.capture_nothing(slot);
-        }
-        return;
-    }
-    let needless_bytes = connection.talk.conversation.needless_bytes(direction);
-    if needless_bytes >= SKIP_BYTES_MIN {
-        let position = connection.position(direction);
-        steer.skip_until(slot, direction, position.saturating_add(needless_bytes));
     }
 }

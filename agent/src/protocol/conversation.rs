@@ -1,9 +1,12 @@
 //! One connection's conversation: first what protocol it is, then what that protocol reads.
 
-use super::{
-    ALL, Consumed, Message, Piece, Protocol, RECOGNITION_BYTES_MAX, Recognition, Speaker, Step,
-};
+mod account;
+
+pub use account::Account;
+
+use super::{ALL, Message, Piece, Protocol, RECOGNITION_BYTES_MAX, Recognition, Speaker, Step};
 use crate::connections::{Direction, Role};
+use account::{add, length, lost, opaque, unrecognised};
 
 /// A connection that was open before the agent is given up when this many of its segments did not
 /// begin a message.
@@ -16,15 +19,6 @@ pub struct Moment {
     pub begin_ns: u64,
     /// When the call ended.
     pub time_ns: u64,
-}
-
-/// Where a conversation's bytes went, by the `outcome` label.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Account {
-    /// What the protocol made of them.
-    pub consumed: Consumed,
-    /// Bytes of no protocol that is known.
-    pub unrecognised_bytes: u64,
 }
 
 /// A conversation on one connection.
@@ -362,59 +356,4 @@ impl Conversation {
             _ => [0; 2],
         }
     }
-}
-
-fn length(piece: Piece<'_>) -> u64 {
-    match piece {
-        Piece::Bytes(bytes) => bytes.len() as u64,
-        Piece::Unseen(bytes) | Piece::Lost(bytes) => bytes,
-    }
-}
-
-fn unrecognised(piece: Piece<'_>) -> Account {
-    match piece {
-        Piece::Lost(bytes) => lost(bytes),
-        piece => Account {
-            unrecognised_bytes: length(piece),
-            ..Account::default()
-        },
-    }
-}
-
-fn lost(lost_bytes: u64) -> Account {
-    Account {
-        consumed: Consumed {
-            lost_bytes,
-            ..Consumed::default()
-        },
-        unrecognised_bytes: 0,
-    }
-}
-
-fn opaque(opaque_bytes: u64) -> Account {
-    Account {
-        consumed: Consumed {
-            opaque_bytes,
-            ..Consumed::default()
-        },
-        unrecognised_bytes: 0,
-    }
-}
-
-fn add(to: &mut Account, from: Account) {
-    let Account {
-        consumed,
-        unrecognised_bytes,
-    } = from;
-    let Consumed {
-        parsed_bytes,
-        skipped_bytes,
-        lost_bytes,
-        opaque_bytes,
-    } = consumed;
-    to.consumed.parsed_bytes += parsed_bytes;
-    to.consumed.skipped_bytes += skipped_bytes;
-    to.consumed.lost_bytes += lost_bytes;
-    to.consumed.opaque_bytes += opaque_bytes;
-    to.unrecognised_bytes += unrecognised_bytes;
 }

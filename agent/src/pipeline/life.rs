@@ -1,0 +1,275 @@
+//! The life of a connection in the pipeline: it begins, changes hands, catches up with the kernel, ends.
+
+use super::{Pipeline, TCP, Talk, account::error_type, note, read};
+use crate::{
+    connections::{Connection, ConnectionId, Direction, Role},
+    exchanges::{End, Pairing},
+    protocol::{
+        Piece,
+        conversation::{Conversation, Moment},
+    },
+    records::{Adopted, Closed, ConnectFailed, Opened, Table},
+};
+use std::net::SocketAddr;
+
+/// How a connection begins to be known.
+struct Beginning {
+    slot: Option<u32>,
+    role: Role,
+    is_joined: bool,
+    pid: u32,
+    remote: SocketAddr,
+}
+
+fn end_of(conversation: &Conversation, remote: SocketAddr) -> End {
+    End {
+        role: conversation.role(),
+        protocol: conversation.protocol(),
+        remote,
+    }
+}
+
+impl Pipeline {
+    fn open(&mut self, id: ConnectionId, beginning: Beginning) {
+        let Beginning {
+            slot,
+            role,
+            is_joined,
+            pid,
+            remote,
+        } = beginning;
+        let (program, process) = self.process(pid);
+        let talk = Talk {
+            conversation: Conversation::new(role, is_joined),
+            pairing: Pairing::default(),
+            process,
+            program,
+            is_told: false,
+        };
+        self.connections
+            .insert(id, Connection::new(slot, remote, pid, talk));
+        self.series.connection_active(process, role, TCP, 1);
+        if is_joined {
+            self.series.adopted(process, role, TCP);
+        } else {
+            self.series.connection_opened(process, role, TCP);
+        }
+    }
+
+    pub(super) fn opened(&mut self, opened: Opened) {
+        let Opened {
+            connection,
+            slot,
+            role,
+            adopted,
+            time_ns,
+            connect_ns,
+            pid,
+            local: _,
+            remote,
+        } = opened;
+        self.now_ns = self.now_ns.max(time_ns);
+        if let Some(known) = self.connections.get_mut(connection) {
+            // Listed as open at start, and now used for the first time.
+            known.slot = Some(slot);
+            return;
+        }
+        if self.connections.has_ended(connection) {
+            return;
+        }
+        self.open(
+            connection,
+            Beginning {
+                slot: Some(slot),
+                role,
+                is_joined: adopted,
+                pid,
+                remote,
+            },
+        );
+        if role == Role::Client && !adopted {
+            let (_, process) = self.process(pid);
+            self.series.connect_duration(process, connect_ns);
+        }
+    }
+
+    pub(super) fn adopted(&mut self, adopted: Adopted) {
+        let Adopted {
+            connection,
+            role,
+            pid,
+            time_ns,
+            local: _,
+            remote,
+        } = adopted;
+        self.now_ns = self.now_ns.max(time_ns);
+        if !self.connections.contains(connection) {
+            self.open(
+                connection,
+                Beginning {
+                    slot: None,
+                    role,
+                    is_joined: true,
+                    pid,
+                    remote,
+                },
+            );
+        }
+    }
+
+    pub(super) fn connect_failed(&mut self, failed: &ConnectFailed) {
+        let ConnectFailed {
+            errno,
+            pid,
+            time_ns,
+            connect_ns: _,
+            remote: _,
+        } = *failed;
+        self.now_ns = self.now_ns.max(time_ns);
+        let (_, process) = self.process(pid);
+        self.series
+            .connection_failed(process, Role::Client, TCP, error_type(errno));
+    }
+
+    /// The connection went over to another process (fork, a passed descriptor): it is that one's now.
+    pub(super) fn hand_over(&mut self, id: ConnectionId, pid: u32) {
+        let (program, process) = self.process(pid);
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        connection.pid = pid;
+        let talk = &mut connection.talk;
+        if talk.program == program {
+            return;
+        }
+        let role = talk.conversation.role();
+        self.series.connection_active(talk.process, role, TCP, -1);
+        self.series.connection_active(process, role, TCP, 1);
+        for method in talk.pairing.active() {
+            self.series.active_requests(talk.process, role, method, -1);
+            self.series.active_requests(process, role, method, 1);
+        }
+        (talk.program, talk.process) = (program, process);
+    }
+
+    pub(super) fn closed(&mut self, closed: &Closed) {
+        let Closed {
+            connection,
+            errno,
+            retransmits,
+            time_ns,
+            bytes,
+        } = *closed;
+        self.now_ns = self.now_ns.max(time_ns);
+        let reason = if errno == 0 {
+            "closed"
+        } else {
+            error_type(errno)
+        };
+        self.end(connection, reason, retransmits, bytes, time_ns);
+    }
+
+    fn end(
+        &mut self,
+        id: ConnectionId,
+        reason: &'static str,
+        retransmits: u32,
+        bytes: [u64; 2],
+        time_ns: u64,
+    ) {
+        self.catch_up(id, retransmits, bytes, time_ns);
+        let Some(mut connection) = self.connections.remove(id, time_ns) else {
+            return;
+        };
+        let series = &mut self.series;
+        let talk = &mut connection.talk;
+        let moment = Moment {
+            begin_ns: 0,
+            time_ns,
+        };
+        let end = end_of(&talk.conversation, connection.remote);
+        let (pairing, process) = (&mut talk.pairing, talk.process);
+        let kept = talk.conversation.close(moment, &mut |heard| {
+            pairing.step(heard, end.remote, &mut |finding| {
+                note(series, process, end, finding)
+            });
+        });
+        pairing.close(end, reason, &mut |finding| {
+            note(series, process, end, finding)
+        });
+        for (direction, bytes) in [Direction::Receive, Direction::Transmit]
+            .into_iter()
+            .zip(kept)
+        {
+            if bytes > 0 {
+                series.payload(process, "unrecognised", "", direction, bytes);
+            }
+        }
+        series.connection_active(process, end.role, TCP, -1);
+    }
+
+    /// Takes over what the kernel counted: bytes whose records were lost, and segments sent again.
+    fn catch_up(&mut self, id: ConnectionId, retransmits: u32, bytes: [u64; 2], time_ns: u64) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let (process, role) = (connection.talk.process, connection.talk.conversation.role());
+        let more = retransmits.saturating_sub(connection.retransmits);
+        connection.retransmits += more;
+        if more > 0 {
+            self.series.retransmits(process, role, u64::from(more));
+        }
+        let moment = Moment {
+            begin_ns: 0,
+            time_ns,
+        };
+        for (direction, position) in [Direction::Receive, Direction::Transmit]
+            .into_iter()
+            .zip(bytes)
+        {
+            let lost_bytes = connection.advance(direction, position);
+            if lost_bytes > 0 {
+                self.series
+                    .socket_bytes(process, role, TCP, direction, lost_bytes);
+                let piece = Piece::Lost(lost_bytes);
+                read(connection, &mut self.series, direction, piece, moment);
+            }
+        }
+    }
+
+    /// What the kernel's table says now, told after all records before it.
+    pub(super) fn table(&mut self, table: Table) {
+        let Table {
+            connection,
+            slot,
+            open,
+            role,
+            adopted,
+            pid,
+            time_ns,
+            bytes,
+            retransmits,
+            local: _,
+            remote,
+        } = table;
+        self.now_ns = self.now_ns.max(time_ns);
+        if !open {
+            return self.end(connection, "closed", retransmits, bytes, time_ns);
+        }
+        if !self.connections.contains(connection) {
+            // The record of its beginning was lost, or some before this.
+            let is_joined = adopted || bytes != [0; 2];
+            self.open(
+                connection,
+                Beginning {
+                    slot: Some(slot),
+                    role,
+                    is_joined,
+                    pid,
+                    remote,
+                },
+            );
+        }
+        self.catch_up(connection, retransmits, bytes, time_ns);
+    }
+}

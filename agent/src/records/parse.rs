@@ -1,0 +1,279 @@
+//! What the kernel side wrote, byte by byte, into records.
+
+use super::{
+    Closed, ConnectFailed, ConnectionId, Direction, Malformed, Opened, Record, Role, Segment,
+    Started,
+};
+use sockmeter_abi::{RECEIVE, record as wire};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+use zerocopy::FromBytes;
+
+impl<'a> Record<'a> {
+    /// Reads one record as the kernel side wrote it.
+    ///
+    /// # Errors
+    /// The bytes are not a record.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let kind = bytes
+            .first_chunk()
+            .map_or(0, |chunk| u16::from_ne_bytes(*chunk));
+        match kind {
+            wire::OPENED => prefix(bytes).map(|(record, _)| opened(record)),
+            wire::CONNECT_FAILED => prefix(bytes).map(|(record, _)| connect_failed(record)),
+            wire::SEGMENT => prefix(bytes).and_then(|(record, rest)| segment(record, rest)),
+            wire::CLOSED => prefix(bytes).map(|(record, _)| closed(record)),
+            wire::PROCESS_STARTED => prefix(bytes).map(|(record, _)| started(record)),
+            wire::PROCESS_ENDED => prefix(bytes).map(|(record, _)| {
+                let wire::ProcessEnded {
+                    kind: _,
+                    reserved: _,
+                    pid,
+                    time_ns,
+                } = record;
+                Self::Ended { pid, time_ns }
+            }),
+            _ => None,
+        }
+        .ok_or(Malformed {
+            kind,
+            length: bytes.len(),
+        })
+    }
+}
+
+fn prefix<T: FromBytes>(bytes: &[u8]) -> Option<(T, &[u8])> {
+    T::read_from_prefix(bytes).ok()
+}
+
+pub(crate) fn role(wire: u8) -> Role {
+    match wire {
+        wire::ROLE_SERVER => Role::Server,
+        wire::ROLE_CLIENT => Role::Client,
+        _ => Role::Unknown,
+    }
+}
+
+/// Both ends; IPv4 in IPv6 (`::ffff:a.b.c.d`) is shown as IPv4.
+pub(crate) fn endpoints(wire: &wire::Endpoints) -> (SocketAddr, SocketAddr) {
+    let wire::Endpoints {
+        family,
+        local_port,
+        remote_port,
+        reserved: _,
+        local_address,
+        remote_address,
+    } = wire;
+    let address = |bytes: &[u8; 16]| {
+        if *family == libc::AF_INET as u16 {
+            let [a, b, c, d, ..] = *bytes;
+            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+        } else {
+            Ipv6Addr::from(*bytes).to_canonical()
+        }
+    };
+    (
+        SocketAddr::new(address(local_address), *local_port),
+        SocketAddr::new(address(remote_address), *remote_port),
+    )
+}
+
+fn opened(record: wire::Opened) -> Record<'static> {
+    let wire::Opened {
+        kind: _,
+        role: end,
+        origin,
+        slot,
+        connection,
+        time_ns,
+        connect_ns,
+        pid,
+        reserved: _,
+        endpoints: ends,
+    } = record;
+    let (local, remote) = endpoints(&ends);
+    Record::Opened(Opened {
+        connection: ConnectionId(connection),
+        slot,
+        role: role(end),
+        adopted: origin == wire::ORIGIN_ADOPTED,
+        time_ns,
+        connect_ns,
+        pid,
+        local,
+        remote,
+    })
+}
+
+fn connect_failed(record: wire::ConnectFailed) -> Record<'static> {
+    let wire::ConnectFailed {
+        kind: _,
+        errno,
+        pid,
+        connection: _,
+        time_ns,
+        connect_ns,
+        endpoints: ends,
+    } = record;
+    let (_, remote) = endpoints(&ends);
+    Record::ConnectFailed(ConnectFailed {
+        errno,
+        pid,
+        time_ns,
+        connect_ns,
+        remote,
+    })
+}
+
+fn segment(record: wire::Segment, content: &[u8]) -> Option<Record<'_>> {
+    let wire::Segment {
+        kind: _,
+        direction,
+        reserved: _,
+        length_bytes,
+        connection,
+        position,
+        begin_ns,
+        time_ns,
+        pid,
+        captured_bytes,
+    } = record;
+    // The ring pads records, so the length that was written counts.
+    let content = content.get(..captured_bytes as usize)?;
+    Some(Record::Segment(Segment {
+        connection: ConnectionId(connection),
+        direction: if usize::from(direction) == RECEIVE {
+            Direction::Receive
+        } else {
+            Direction::Transmit
+        },
+        position,
+        length_bytes,
+        begin_ns,
+        time_ns,
+        pid,
+        content: Cow::Borrowed(content),
+    }))
+}
+
+fn closed(record: wire::Closed) -> Record<'static> {
+    let wire::Closed {
+        kind: _,
+        errno,
+        retransmits,
+        connection,
+        time_ns,
+        bytes,
+    } = record;
+    Record::Closed(Closed {
+        connection: ConnectionId(connection),
+        errno,
+        retransmits,
+        time_ns,
+        bytes,
+    })
+}
+
+fn started(record: wire::ProcessStarted) -> Record<'static> {
+    let wire::ProcessStarted {
+        kind: _,
+        cause,
+        reserved: _,
+        pid,
+        parent_pid,
+        reserved2: _,
+        time_ns: _,
+        start_boottime_ns,
+        cgroup,
+        file,
+    } = record;
+    let end = file
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(file.len());
+    let file = String::from_utf8_lossy(file.get(..end).unwrap_or_default()).into_owned();
+    Record::Started(Started {
+        is_exec: cause == wire::CAUSE_EXEC,
+        pid,
+        parent_pid,
+        start_boottime_ns,
+        cgroup,
+        file,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::IntoBytes;
+
+    fn wire_segment(captured_bytes: u32) -> wire::Segment {
+        wire::Segment {
+            kind: wire::SEGMENT,
+            direction: 1,
+            reserved: 0,
+            length_bytes: 10,
+            connection: 7,
+            position: 100,
+            begin_ns: 5,
+            time_ns: 6,
+            pid: 42,
+            captured_bytes,
+        }
+    }
+
+    #[test]
+    fn a_segment_carries_as_many_bytes_as_were_captured() {
+        let mut bytes = wire_segment(3).as_bytes().to_vec();
+        bytes.extend(b"abcPADDING");
+        let Ok(Record::Segment(segment)) = Record::parse(&bytes) else {
+            panic!("not a segment")
+        };
+        assert_eq!(segment.content.as_ref(), b"abc");
+        assert_eq!(
+            (segment.position, segment.length_bytes, segment.pid),
+            (100, 10, 42)
+        );
+        assert_eq!(segment.direction, Direction::Transmit);
+    }
+
+    #[test]
+    fn short_and_unknown_records_are_malformed() {
+        let bytes = wire_segment(3).as_bytes().to_vec();
+        assert_eq!(
+            Record::parse(&bytes),
+            Err(Malformed {
+                kind: wire::SEGMENT,
+                length: 48
+            })
+        );
+        assert!(Record::parse(&bytes[..47]).is_err());
+        assert_eq!(
+            Record::parse(&[99, 0]),
+            Err(Malformed {
+                kind: 99,
+                length: 2
+            })
+        );
+        assert!(Record::parse(&[]).is_err());
+    }
+
+    #[test]
+    fn mapped_addresses_are_shown_as_ipv4() {
+        let mut address = [0u8; 16];
+        address[10..].copy_from_slice(&[0xff, 0xff, 192, 0, 2, 1]);
+        let ends = wire::Endpoints {
+            family: libc::AF_INET6 as u16,
+            local_port: 80,
+            remote_port: 9,
+            reserved: 0,
+            local_address: address,
+            remote_address: Ipv6Addr::LOCALHOST.octets(),
+        };
+        let (local, remote) = endpoints(&ends);
+        assert_eq!(local.to_string(), "192.0.2.1:80");
+        assert_eq!(remote.to_string(), "[::1]:9");
+    }
+}
