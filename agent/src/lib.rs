@@ -21,6 +21,7 @@ pub mod identity;
 pub mod kernel_btf;
 pub mod live;
 pub mod log;
+pub mod memory;
 pub mod pipeline;
 pub mod probes;
 pub mod protocol;

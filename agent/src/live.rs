@@ -10,6 +10,7 @@ use crate::{
     adoption,
     config::Config,
     kernel_btf::BtfError,
+    memory,
     pipeline::{Pipeline, Steer},
     probes::{ProbeError, Probes},
     records::{
@@ -203,6 +204,7 @@ impl Live {
         };
         live.adopt();
         live.drain();
+        memory::give_back();
         Ok(live)
     }
 
