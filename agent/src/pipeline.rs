@@ -26,6 +26,7 @@ use crate::{
     series::{ProcessKey, Series, Settings, Snapshot},
 };
 use account::tell_account;
+use life::{Beginning, NOBODY};
 use std::collections::HashMap;
 use steer::steer_capture;
 pub use steer::{Steer, Unsteered};
@@ -133,10 +134,23 @@ impl Pipeline {
     fn segment(&mut self, segment: &Segment<'_>, steer: &mut impl Steer) {
         let (id, direction) = (segment.connection, segment.direction);
         self.now_ns = self.now_ns.max(segment.time_ns);
+        if self.connections.has_ended(id) {
+            return self.stray(segment);
+        }
         match self.connections.get_mut(id) {
             Some(connection) if connection.pid != segment.pid => self.hand_over(id, segment.pid),
             Some(_) => {}
-            None => return self.stray(segment),
+            // The record of its beginning was lost.
+            None => self.open_unknown(
+                id,
+                Beginning {
+                    slot: None,
+                    role: Role::Unknown,
+                    is_joined: true,
+                    pid: segment.pid,
+                    remote: NOBODY,
+                },
+            ),
         }
         let Some(connection) = self.connections.get_mut(id) else {
             return;
@@ -167,7 +181,7 @@ impl Pipeline {
         steer_capture(connection, direction, steer);
     }
 
-    /// Bytes on a connection that is not open here: it ended a moment ago, or its beginning was lost.
+    /// Bytes on a connection that ended a moment ago: what had arrived before a reset may still be read.
     fn stray(&mut self, segment: &Segment<'_>) {
         let (_, process) = self.process(segment.pid);
         let bytes = u64::from(segment.length_bytes);

@@ -139,6 +139,12 @@ pub struct Closed {
     pub time_ns: u64,
     /// Final positions, received and transmitted.
     pub bytes: [u64; 2],
+    /// The process that connected, accepted or was first seen; zero if the connection was not followed.
+    pub pid: u32,
+    /// The process's end.
+    pub role: Role,
+    /// It was open before the probes.
+    pub adopted: bool,
 }
 
 /// See [`Record::Adopted`].
@@ -219,8 +225,9 @@ impl Record<'_> {
             Self::Opened(Opened { pid, .. })
             | Self::ConnectFailed(ConnectFailed { pid, .. })
             | Self::Segment(Segment { pid, .. })
+            | Self::Closed(Closed { pid, .. })
             | Self::Adopted(Adopted { pid, .. })
-            | Self::Table(Table { pid, .. }) => Some(*pid),
+            | Self::Table(Table { pid, .. }) => (*pid != 0).then_some(*pid),
             _ => None,
         }
     }

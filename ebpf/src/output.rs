@@ -47,15 +47,19 @@ pub fn lost(counter: usize, amount: u64) {
 }
 
 /// Puts a record of fixed size into the ring. Never wakes the agent: waking from the traced
-/// program's context would cost more than all the rest.
+/// program's context would cost more than all the rest. False if there was no room.
 #[inline(always)]
-pub fn submit<T: 'static>(kind: u16, record: T) {
+pub fn submit<T: 'static>(kind: u16, record: T) -> bool {
     match RING.reserve::<T>(0) {
         Some(mut entry) => {
             entry.write(record);
             entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+            true
         }
-        None => lost(usize::from(kind), 1),
+        None => {
+            lost(usize::from(kind), 1);
+            false
+        }
     }
 }
 

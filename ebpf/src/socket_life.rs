@@ -13,7 +13,7 @@ use core::ptr;
 use sockmeter_abi::{
     record::{
         CLOSED, CONNECT_FAILED, Closed, ConnectFailed, OPENED, ORIGIN_SEEN, Opened, ROLE_CLIENT,
-        ROLE_SERVER,
+        ROLE_SERVER, ROLE_UNKNOWN,
     },
     slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN},
 };
@@ -143,21 +143,31 @@ fn closed(sock: Typed<Sock>) {
         connection: 0,
         time_ns: now_ns(),
         bytes: [0; 2],
+        pid: 0,
+        role: ROLE_UNKNOWN,
+        origin: ORIGIN_SEEN,
+        reserved: 0,
     };
-    if let Some(Followed { slot, .. }) = watch::followed(sock) {
-        // SAFETY: a live map value.
-        let slot = unsafe { &mut *slot };
-        if slot.phase == PHASE_CLOSED {
-            return;
-        }
-        slot.phase = PHASE_CLOSED;
-        record.connection = slot.connection;
-        record.retransmits = slot.retransmits;
-        record.bytes = slot.bytes;
-    } else {
+    let Some(Followed { slot, .. }) = watch::followed(sock) else {
         record.connection = watch::cookie(sock);
+        output::submit(CLOSED, record);
+        return;
+    };
+    // SAFETY: a live map value.
+    let slot = unsafe { &mut *slot };
+    if slot.phase == PHASE_CLOSED {
+        return;
     }
-    output::submit(CLOSED, record);
+    slot.phase = PHASE_CLOSED;
+    record.connection = slot.connection;
+    record.retransmits = slot.retransmits;
+    record.bytes = slot.bytes;
+    record.pid = slot.pid;
+    record.role = slot.role;
+    record.origin = slot.origin;
+    if !output::submit(CLOSED, record) {
+        slot.is_unreported = 1;
+    }
 }
 
 /// A listening socket gave a connection to a process. The connection's life begins here: before,

@@ -23,7 +23,7 @@ use sockmeter_abi::{
     CONNECTIONS_MAX_DEFAULT,
     field::LOSS_NO_SLOT,
     record::Endpoints,
-    slot::{PHASE_FREE, Slot},
+    slot::{PHASE_ABANDONED, PHASE_FREE, Slot},
 };
 
 const AF_INET: u16 = 2;
@@ -139,9 +139,13 @@ pub fn unfollow(sock: Typed<Sock>) {
     let Some(slot) = SLOTS.get_ptr_mut(index) else {
         return;
     };
-    // SAFETY: as above.
+    // SAFETY: live values.
     unsafe {
         (*mark).slot = 0;
+        if (*slot).is_unreported != 0 {
+            (*slot).phase = PHASE_ABANDONED;
+            return;
+        }
         (*slot).phase = PHASE_FREE;
         (*slot).connection = 0;
     }

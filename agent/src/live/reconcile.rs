@@ -7,7 +7,7 @@ use crate::{
 };
 use sockmeter_abi::{
     record::ORIGIN_ADOPTED,
-    slot::{PHASE_CLOSED, PHASE_OPEN, Slot},
+    slot::{PHASE_ABANDONED, PHASE_CLOSED, PHASE_OPEN, Slot},
 };
 use std::{collections::HashSet, path::Path};
 
@@ -30,12 +30,23 @@ impl Live {
             return Ok(());
         }
         self.losses = losses;
-        let table = self.table();
+        let (time_ns, table) = (now_ns(), self.table());
         self.drain();
-        let listed: HashSet<ConnectionId> = table.iter().map(|table| table.connection).collect();
-        let gone: Vec<Table> = self.gone(&listed);
-        for table in table.into_iter().chain(gone) {
+        let listed: HashSet<ConnectionId> = table
+            .iter()
+            .map(|(_, slot)| ConnectionId(slot.connection))
+            .collect();
+        let gone = self.gone(&listed);
+        let told = table
+            .iter()
+            .map(|(index, slot)| tell(*index, slot, time_ns));
+        for table in told.chain(gone) {
             self.push(Record::Table(table));
+        }
+        for (index, slot) in table {
+            if slot.phase == PHASE_ABANDONED {
+                self.maps.reclaim(index)?;
+            }
         }
         self.end_lost_processes();
         self.push(Record::Losses(losses));
@@ -64,15 +75,14 @@ impl Live {
     }
 
     /// All connections in the kernel's table.
-    fn table(&self) -> Vec<Table> {
-        let time_ns = now_ns();
+    fn table(&self) -> Vec<(u32, Slot)> {
         let slots = &self.maps.slots;
         (0..slots.count())
             .filter_map(|index| Some((index, slots.read(index)?)))
             .filter(|(_, slot)| {
-                slot.connection != 0 && matches!(slot.phase, PHASE_OPEN | PHASE_CLOSED)
+                slot.connection != 0
+                    && matches!(slot.phase, PHASE_OPEN | PHASE_CLOSED | PHASE_ABANDONED)
             })
-            .map(|(index, slot)| tell(index, &slot, time_ns))
             .collect()
     }
 

@@ -10,16 +10,19 @@ use crate::{
     },
     records::{Adopted, Closed, ConnectFailed, Opened, Table},
 };
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// How a connection begins to be known.
-struct Beginning {
-    slot: Option<u32>,
-    role: Role,
-    is_joined: bool,
-    pid: u32,
-    remote: SocketAddr,
+pub(super) struct Beginning {
+    pub(super) slot: Option<u32>,
+    pub(super) role: Role,
+    pub(super) is_joined: bool,
+    pub(super) pid: u32,
+    pub(super) remote: SocketAddr,
 }
+
+/// The other end of a connection whose beginning was lost.
+pub(super) const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 fn end_of(conversation: &Conversation, remote: SocketAddr) -> End {
     End {
@@ -159,6 +162,9 @@ impl Pipeline {
             retransmits,
             time_ns,
             bytes,
+            pid,
+            role,
+            adopted,
         } = *closed;
         self.now_ns = self.now_ns.max(time_ns);
         let reason = if errno == 0 {
@@ -166,7 +172,26 @@ impl Pipeline {
         } else {
             error_type(errno)
         };
+        // The kernel side followed it, so only a lost record can have kept it from here. One that it
+        // did not follow was nobody's when it ended (still in the accept queue).
+        if pid != 0 {
+            let beginning = Beginning {
+                slot: None,
+                role,
+                is_joined: adopted,
+                pid,
+                remote: NOBODY,
+            };
+            self.open_unknown(connection, beginning);
+        }
         self.end(connection, reason, retransmits, bytes, time_ns);
+    }
+
+    /// Takes up a connection of which the beginning was lost.
+    pub(super) fn open_unknown(&mut self, id: ConnectionId, beginning: Beginning) {
+        if !self.connections.contains(id) && !self.connections.has_ended(id) {
+            self.open(id, beginning);
+        }
     }
 
     fn end(
@@ -253,22 +278,21 @@ impl Pipeline {
             remote,
         } = table;
         self.now_ns = self.now_ns.max(time_ns);
+        if pid != 0 {
+            let beginning = Beginning {
+                slot: Some(slot),
+                role,
+                is_joined: adopted,
+                pid,
+                remote,
+            };
+            self.open_unknown(connection, beginning);
+        }
+        if let Some(known) = self.connections.get_mut(connection) {
+            known.slot.get_or_insert(slot);
+        }
         if !open {
             return self.end(connection, "closed", retransmits, bytes, time_ns);
-        }
-        if !self.connections.contains(connection) {
-            // The record of its beginning was lost, or some before this.
-            let is_joined = adopted || bytes != [0; 2];
-            self.open(
-                connection,
-                Beginning {
-                    slot: Some(slot),
-                    role,
-                    is_joined,
-                    pid,
-                    remote,
-                },
-            );
         }
         self.catch_up(connection, retransmits, bytes, time_ns);
     }

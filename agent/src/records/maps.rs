@@ -11,7 +11,10 @@ use aya::{
     Ebpf,
     maps::{Map, MapData, PerCpuArray, RingBuf, Stack},
 };
-use sockmeter_abi::{field::LOSS_COUNTERS, slot::Slot};
+use sockmeter_abi::{
+    field::LOSS_COUNTERS,
+    slot::{PHASE_FREE, Slot},
+};
 use std::{
     io,
     mem::offset_of,
@@ -44,8 +47,8 @@ pub struct KernelMaps {
     /// The table of connections.
     pub slots: Slots,
     losses: PerCpuArray<MapData, [u64; LOSS_COUNTERS]>,
-    /// Held because programs can be loaded only while their maps are open.
-    _free_slots: Stack<MapData, u32>,
+    /// Slots that nobody uses.
+    free_slots: Stack<MapData, u32>,
 }
 
 fn take(ebpf: &mut Ebpf, map: &'static str) -> Result<Map, MapError> {
@@ -78,8 +81,19 @@ impl KernelMaps {
             ring: Ring(RingBuf::try_from(take(ebpf, "RING")?).map_err(refused("RING"))?),
             losses: PerCpuArray::try_from(take(ebpf, "LOSSES")?).map_err(refused("LOSSES"))?,
             slots: Slots::map(slots, connections_max)?,
-            _free_slots: free,
+            free_slots: free,
         })
+    }
+
+    /// Gives an abandoned slot back, once its final counts were taken.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn reclaim(&mut self, index: u32) -> Result<(), MapError> {
+        self.slots.free(index);
+        self.free_slots
+            .push(index, 0)
+            .map_err(refused("FREE_SLOTS"))
     }
 
     /// What was lost since the programs were loaded, summed over all CPUs; see `abi::field`.
@@ -177,6 +191,18 @@ impl Slots {
             chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
         }
         Slot::read_from_bytes(&bytes).ok()
+    }
+
+    /// Marks a slot as used by nobody.
+    fn free(&self, index: u32) {
+        if let Some(word) = self.word(index, offset_of!(Slot, connection)) {
+            // SAFETY: an aligned 64-bit field inside the live mapping.
+            unsafe { word.cast::<AtomicU64>().as_ref() }.store(0, Ordering::Relaxed);
+        }
+        if let Some(word) = self.word(index, offset_of!(Slot, phase)) {
+            // SAFETY: an aligned 32-bit field inside the live mapping.
+            unsafe { word.cast::<AtomicU32>().as_ref() }.store(PHASE_FREE, Ordering::Relaxed);
+        }
     }
 
     /// How many bytes per call the kernel side captures on a connection from now on; `direction` is

@@ -166,6 +166,10 @@ fn closed(record: wire::Closed) -> Record<'static> {
         connection,
         time_ns,
         bytes,
+        pid,
+        role: end,
+        origin,
+        reserved: _,
     } = record;
     Record::Closed(Closed {
         connection: ConnectionId(connection),
@@ -173,6 +177,9 @@ fn closed(record: wire::Closed) -> Record<'static> {
         retransmits,
         time_ns,
         bytes,
+        pid,
+        role: role(end),
+        adopted: origin == wire::ORIGIN_ADOPTED,
     })
 }
 

@@ -142,6 +142,14 @@ pub struct Closed {
     pub time_ns: u64,
     /// Final positions, received and transmitted.
     pub bytes: [u64; 2],
+    /// The process that connected, accepted or was first seen; zero if the connection was not followed.
+    pub pid: u32,
+    /// `ROLE_*`.
+    pub role: u8,
+    /// `ORIGIN_*`.
+    pub origin: u8,
+    /// Always zero.
+    pub reserved: u16,
 }
 
 /// A process that forked or executed.
@@ -188,6 +196,6 @@ const _: () = assert!(size_of::<Endpoints>() == 40);
 const _: () = assert!(size_of::<Opened>() == 80);
 const _: () = assert!(size_of::<ConnectFailed>() == 72);
 const _: () = assert!(size_of::<Segment>() == 48);
-const _: () = assert!(size_of::<Closed>() == 40);
+const _: () = assert!(size_of::<Closed>() == 48);
 const _: () = assert!(size_of::<ProcessStarted>() == 136);
 const _: () = assert!(size_of::<ProcessEnded>() == 16);

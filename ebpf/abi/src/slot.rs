@@ -1,7 +1,7 @@
 //! Slots: the table of followed connections, shared memory between both sides.
 //!
 //! The kernel side writes everything but `capture_bytes` and `skip_until`, which only the agent
-//! writes. Both sides use relaxed 64- and 32-bit accesses; nothing here is a lock.
+//! writes, and abandoned slots, which only the agent touches. Both sides use relaxed 64- and 32-bit accesses; nothing here is a lock.
 
 use crate::record::Endpoints;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -14,6 +14,9 @@ pub const PHASE_CONNECTING: u32 = 1;
 pub const PHASE_OPEN: u32 = 2;
 /// `Slot::phase`: closed; the socket still exists.
 pub const PHASE_CLOSED: u32 = 3;
+/// `Slot::phase`: the socket is gone, and the record of its end was lost: the agent takes the final
+/// counts from here and gives the slot back.
+pub const PHASE_ABANDONED: u32 = 4;
 
 /// What is known and counted of one connection in the kernel.
 #[repr(C)]
@@ -41,8 +44,8 @@ pub struct Slot {
     pub role: u8,
     /// `record::ORIGIN_*`.
     pub origin: u8,
-    /// Always zero.
-    pub reserved: u16,
+    /// Not zero: the record of its end found no room in the ring.
+    pub is_unreported: u16,
     /// Agent: bytes to capture per call, received and transmitted; `u32::MAX` = the default.
     pub capture_bytes: [u32; 2],
     /// Who is connected.
