@@ -129,7 +129,7 @@ pub struct Connections<T> {
     open: HashMap<ConnectionId, Connection<T>>,
     /// When each of those that ended did, oldest first.
     ended: std::collections::VecDeque<(u64, ConnectionId)>,
-    recent: std::collections::HashSet<ConnectionId>,
+    recent: HashMap<ConnectionId, Role>,
 }
 
 impl<T> Default for Connections<T> {
@@ -155,7 +155,12 @@ impl<T> Connections<T> {
 
     /// Whether it ended a moment ago.
     pub fn has_ended(&self, id: ConnectionId) -> bool {
-        self.recent.contains(&id)
+        self.recent.contains_key(&id)
+    }
+
+    /// The process's end of a connection that ended a moment ago.
+    pub fn ended_role(&self, id: ConnectionId) -> Option<Role> {
+        self.recent.get(&id).copied()
     }
 
     /// Takes up a connection.
@@ -163,11 +168,11 @@ impl<T> Connections<T> {
         self.open.insert(id, connection);
     }
 
-    /// Lets go of a connection.
-    pub fn remove(&mut self, id: ConnectionId, time_ns: u64) -> Option<Connection<T>> {
+    /// Lets go of a connection at whose end the process was `role`.
+    pub fn remove(&mut self, id: ConnectionId, role: Role, time_ns: u64) -> Option<Connection<T>> {
         let connection = self.open.remove(&id)?;
         self.ended.push_back((time_ns, id));
-        self.recent.insert(id);
+        self.recent.insert(id, role);
         Some(connection)
     }
 
@@ -257,7 +262,7 @@ mod tests {
         let mut connections = Connections::default();
         let id = ConnectionId(7);
         connections.insert(id, connection());
-        assert!(connections.remove(id, 10).is_some());
+        assert!(connections.remove(id, Role::Server, 10).is_some());
         connections.tick(10 + MEMORY_NS - 1);
         assert!(connections.has_ended(id) && !connections.contains(id));
         connections.tick(10 + MEMORY_NS);

@@ -190,8 +190,9 @@ impl Live {
     /// The probes cannot be had, or the recording cannot be begun.
     pub fn start(config: &Config, recording: Option<&Path>) -> Result<Self, LiveError> {
         let intake = Intake::new(recording)?;
-        let (mut probes, maps) = Probes::load(config)?;
+        let (mut probes, mut maps) = Probes::load(config)?;
         probes.attach()?;
+        maps.arm()?;
         let pipeline = Pipeline::new(settings(config));
         let mut live = Self {
             probes,

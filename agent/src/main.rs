@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let config = match cli.settings() {
         Ok(config) => config,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&error, cli::EXIT_USAGE),
     };
     log::start(&config.log);
     match cli.task() {
@@ -28,12 +28,12 @@ fn main() -> ExitCode {
             let report = check::report(&config);
             match cli::print(&report.render(format)) {
                 Ok(()) => ExitCode::from(report.exit_code()),
-                Err(error) => refuse(&error),
+                Err(error) => refuse(&error, cli::EXIT_CANNOT_RUN),
             }
         }
         Command::Metrics { format } => match cli::print(&check::metrics(format)) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => refuse(&error),
+            Err(error) => refuse(&error, cli::EXIT_CANNOT_RUN),
         },
         Command::Run => match run(&config, cli.flags.record.as_deref()) {
             Ok(()) => ExitCode::SUCCESS,
@@ -45,9 +45,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn refuse(error: &dyn std::error::Error) -> ExitCode {
+fn refuse(error: &dyn std::error::Error, code: u8) -> ExitCode {
     eprintln!("sockmeter: {error}");
-    ExitCode::from(cli::EXIT_CANNOT_RUN)
+    ExitCode::from(code)
 }
 
 /// Runs until SIGTERM or SIGINT, or until the agent cannot go on.

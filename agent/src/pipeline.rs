@@ -134,8 +134,8 @@ impl Pipeline {
     fn segment(&mut self, segment: &Segment<'_>, steer: &mut impl Steer) {
         let (id, direction) = (segment.connection, segment.direction);
         self.now_ns = self.now_ns.max(segment.time_ns);
-        if self.connections.has_ended(id) {
-            return self.stray(segment);
+        if let Some(role) = self.connections.ended_role(id) {
+            return self.stray(segment, role);
         }
         match self.connections.get_mut(id) {
             Some(connection) if connection.pid != segment.pid => self.hand_over(id, segment.pid),
@@ -181,12 +181,13 @@ impl Pipeline {
         steer_capture(connection, direction, steer);
     }
 
-    /// Bytes on a connection that ended a moment ago: what had arrived before a reset may still be read.
-    fn stray(&mut self, segment: &Segment<'_>) {
+    /// Bytes on a connection that ended a moment ago: what had arrived before a reset may still be read, and
+    /// a send that is answered by a reset ends after the connection.
+    fn stray(&mut self, segment: &Segment<'_>, role: Role) {
         let (_, process) = self.process(segment.pid);
         let bytes = u64::from(segment.length_bytes);
         self.series
-            .socket_bytes(process, Role::Unknown, TCP, segment.direction, bytes);
+            .socket_bytes(process, role, TCP, segment.direction, bytes);
         self.series
             .payload(process, "lost", "", segment.direction, bytes);
     }

@@ -149,6 +149,7 @@ fn closed(sock: Typed<Sock>) {
         reserved: 0,
     };
     let Some(Followed { slot, .. }) = watch::followed(sock) else {
+        // Also before all programs are attached: the agent may have listed it as open by then.
         record.connection = watch::cookie(sock);
         output::submit(CLOSED, record);
         return;

@@ -33,6 +33,11 @@ const AF_INET6: u16 = 10;
 #[unsafe(no_mangle)]
 static AGENT_PID: Global<u32> = Global::new(0);
 
+/// Not zero once every program is attached. They are attached one by one, and a connection of which one
+/// direction was seen before the other would pair requests with the wrong responses.
+#[map]
+static ARMED: Array<u32> = Array::with_max_entries(1, 0);
+
 /// The connections that are followed; the agent maps it into its memory. The loader sets the size.
 #[map]
 static SLOTS: Array<Slot> = Array::with_max_entries(CONNECTIONS_MAX_DEFAULT, BPF_F_MMAPABLE);
@@ -62,11 +67,20 @@ pub struct Followed {
     pub slot: *mut Slot,
 }
 
-/// The current process (thread group), unless it is the agent.
+/// Whether anything is watched yet.
+#[inline(always)]
+pub fn is_armed() -> bool {
+    // SAFETY: a live map value that the agent writes once; volatile, so that it is read each time.
+    ARMED
+        .get_ptr(0)
+        .is_some_and(|armed| unsafe { armed.read_volatile() } != 0)
+}
+
+/// The current process (thread group), unless it is the agent or nothing is watched yet.
 #[inline(always)]
 pub fn current_pid() -> Option<u32> {
     let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    (pid != AGENT_PID.load()).then_some(pid)
+    (pid != AGENT_PID.load() && is_armed()).then_some(pid)
 }
 
 #[inline(always)]

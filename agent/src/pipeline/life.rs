@@ -203,7 +203,11 @@ impl Pipeline {
         time_ns: u64,
     ) {
         self.catch_up(id, retransmits, bytes, time_ns);
-        let Some(mut connection) = self.connections.remove(id, time_ns) else {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let role = connection.talk.conversation.role();
+        let Some(mut connection) = self.connections.remove(id, role, time_ns) else {
             return;
         };
         let series = &mut self.series;

@@ -9,7 +9,7 @@
 
 use aya::{
     Ebpf,
-    maps::{Map, MapData, PerCpuArray, RingBuf, Stack},
+    maps::{Array, Map, MapData, PerCpuArray, RingBuf, Stack},
 };
 use sockmeter_abi::{
     field::LOSS_COUNTERS,
@@ -47,6 +47,7 @@ pub struct KernelMaps {
     /// The table of connections.
     pub slots: Slots,
     losses: PerCpuArray<MapData, [u64; LOSS_COUNTERS]>,
+    armed: Array<MapData, u32>,
     /// Slots that nobody uses.
     free_slots: Stack<MapData, u32>,
 }
@@ -79,10 +80,19 @@ impl KernelMaps {
         };
         Ok(Self {
             ring: Ring(RingBuf::try_from(take(ebpf, "RING")?).map_err(refused("RING"))?),
+            armed: Array::try_from(take(ebpf, "ARMED")?).map_err(refused("ARMED"))?,
             losses: PerCpuArray::try_from(take(ebpf, "LOSSES")?).map_err(refused("LOSSES"))?,
             slots: Slots::map(slots, connections_max)?,
             free_slots: free,
         })
+    }
+
+    /// Lets the programs watch, all at one moment.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn arm(&mut self) -> Result<(), MapError> {
+        self.armed.set(0, 1, 0).map_err(refused("ARMED"))
     }
 
     /// Gives an abandoned slot back, once its final counts were taken.
