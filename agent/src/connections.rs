@@ -215,6 +215,7 @@ mod tests {
             begin_ns: 0,
             time_ns: 0,
             pid: 1,
+            overtakes: false,
             content: Cow::Borrowed(content),
         }
     }

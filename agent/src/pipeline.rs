@@ -10,6 +10,7 @@
 
 mod account;
 mod life;
+mod order;
 mod steer;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,7 @@ use crate::{
         Piece,
         conversation::{Conversation, Moment},
     },
-    records::{LOSS_REASONS, Record, Segment},
+    records::{Closed, LOSS_REASONS, Record, Segment},
     series::{ProcessKey, Series, Settings, Snapshot},
 };
 use account::tell_account;
@@ -45,6 +46,10 @@ struct Talk {
     program: ProgramKey,
     /// The kernel side was told to capture nothing.
     is_told: bool,
+    /// Received segments that wait for the record of a send.
+    waiting: Vec<Segment<'static>>,
+    /// The connection's end, which waits for it too.
+    waiting_end: Option<Closed>,
 }
 
 /// All stages.
@@ -54,6 +59,8 @@ pub struct Pipeline {
     series: Series,
     processes: HashMap<ProgramKey, ProcessKey>,
     losses: [u64; LOSS_REASONS.len()],
+    /// Connections on which segments wait, or have waited since the last tick.
+    waiting: Vec<ConnectionId>,
     now_ns: u64,
 }
 
@@ -66,6 +73,7 @@ impl Pipeline {
             series: Series::new(settings),
             processes: HashMap::new(),
             losses: [0; LOSS_REASONS.len()],
+            waiting: Vec::new(),
             now_ns: 0,
         }
     }
@@ -75,15 +83,21 @@ impl Pipeline {
         match record {
             Record::Opened(opened) => self.opened(opened),
             Record::ConnectFailed(failed) => self.connect_failed(&failed),
-            Record::Segment(segment) => self.segment(&segment, steer),
-            Record::Closed(closed) => self.closed(&closed),
+            Record::Segment(segment) => self.ordered(segment, steer),
+            Record::Closed(closed) => self.ordered_end(closed, steer),
             Record::Started(started) => self.identity.started(&started),
             Record::Ended { pid, time_ns } => self.identity.ended(pid, time_ns),
             Record::Process(facts) => self.identity.learn(facts),
             Record::Adopted(adopted) => self.adopted(adopted),
-            Record::Table(table) => self.table(table),
+            Record::Table(table) => {
+                self.release(table.connection, steer);
+                self.table(table);
+            }
             Record::Losses(totals) => self.lost(totals),
-            Record::Tick { time_ns } => self.tick(time_ns),
+            Record::Tick { time_ns } => {
+                self.release_all(steer);
+                self.tick(time_ns);
+            }
         }
     }
 
@@ -117,6 +131,8 @@ impl Pipeline {
 
     /// A copy of all series as they are now.
     pub fn snapshot(&mut self) -> Snapshot {
+        // All records that there are have been pushed: a connection that has ended counts as such.
+        self.release_ended();
         self.series.snapshot(self.now_ns)
     }
 

@@ -121,6 +121,9 @@ pub struct Segment<'a> {
     pub time_ns: u64,
     /// The process that called.
     pub pid: u32,
+    /// Receive: a send on this connection had begun and not ended; its record comes after this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overtakes: bool,
     /// The first bytes, as many as were captured.
     #[serde(borrow, with = "recording::latin1")]
     pub content: Cow<'a, [u8]>,
@@ -145,6 +148,9 @@ pub struct Closed {
     pub role: Role,
     /// It was open before the probes.
     pub adopted: bool,
+    /// A send had begun and not ended; its record comes after this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overtakes: bool,
 }
 
 /// See [`Record::Adopted`].

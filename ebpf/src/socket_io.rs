@@ -75,6 +75,13 @@ pub fn socket_send_begin(ctx: FEntryContext) -> i32 {
 pub fn socket_send(ctx: FExitContext) -> i32 {
     let sock = Typed::<Sock>(ctx.arg(0));
     let length = word(&ctx, 3) as i32;
+    if length <= 0 {
+        if let Some(Followed { slot, .. }) = watch::followed(sock) {
+            // SAFETY: a live map value.
+            unsafe { (*slot).send_began_ns = 0 };
+        }
+        return 0;
+    }
     segment(sock, TRANSMIT, length, Some(Typed(ctx.arg(1))), true);
     0
 }
@@ -162,15 +169,17 @@ fn segment(
     }
     segment.kind = SEGMENT;
     segment.direction = direction as u8;
-    segment.reserved = 0;
     segment.length_bytes = length as u32;
     segment.connection = slot.connection;
     segment.position = position;
-    segment.begin_ns = if direction == RECEIVE {
-        arrived_ns(sock)
+    if direction == RECEIVE {
+        segment.begin_ns = arrived_ns(sock);
+        segment.overtakes = (slot.send_began_ns != 0) as u8;
     } else {
-        slot.send_began_ns
-    };
+        segment.begin_ns = slot.send_began_ns;
+        segment.overtakes = 0;
+        slot.send_began_ns = 0;
+    }
     segment.time_ns = time_ns;
     segment.pid = pid;
     let captured_bytes = match message {
@@ -191,7 +200,6 @@ fn adopt(sock: Typed<Sock>, pid: u32, time_ns: u64) -> Option<Followed> {
     // SAFETY: a live map value.
     let slot_ref = unsafe { &mut *slot };
     slot_ref.opened_ns = time_ns;
-    slot_ref.send_began_ns = time_ns;
     slot_ref.pid = pid;
     slot_ref.role = ROLE_UNKNOWN;
     slot_ref.origin = ORIGIN_ADOPTED;

@@ -146,6 +146,7 @@ fn closed(sock: Typed<Sock>) {
         pid: 0,
         role: ROLE_UNKNOWN,
         origin: ORIGIN_SEEN,
+        overtakes: 0,
         reserved: 0,
     };
     let Some(Followed { slot, .. }) = watch::followed(sock) else {
@@ -166,6 +167,8 @@ fn closed(sock: Typed<Sock>) {
     record.pid = slot.pid;
     record.role = slot.role;
     record.origin = slot.origin;
+    // On loopback the answer to a send, a reset, comes back before the send returns.
+    record.overtakes = (slot.send_began_ns != 0) as u8;
     if !output::submit(CLOSED, record) {
         slot.is_unreported = 1;
     }

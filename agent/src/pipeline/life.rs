@@ -48,6 +48,8 @@ impl Pipeline {
             process,
             program,
             is_told: false,
+            waiting: Vec::new(),
+            waiting_end: None,
         };
         self.connections
             .insert(id, Connection::new(slot, remote, pid, talk));
@@ -165,6 +167,7 @@ impl Pipeline {
             pid,
             role,
             adopted,
+            overtakes: _,
         } = *closed;
         self.now_ns = self.now_ns.max(time_ns);
         let reason = if errno == 0 {

@@ -131,7 +131,7 @@ fn segment(record: wire::Segment, content: &[u8]) -> Option<Record<'_>> {
     let wire::Segment {
         kind: _,
         direction,
-        reserved: _,
+        overtakes,
         length_bytes,
         connection,
         position,
@@ -154,6 +154,7 @@ fn segment(record: wire::Segment, content: &[u8]) -> Option<Record<'_>> {
         begin_ns,
         time_ns,
         pid,
+        overtakes: overtakes != 0,
         content: Cow::Borrowed(content),
     }))
 }
@@ -169,6 +170,7 @@ fn closed(record: wire::Closed) -> Record<'static> {
         pid,
         role: end,
         origin,
+        overtakes,
         reserved: _,
     } = record;
     Record::Closed(Closed {
@@ -180,6 +182,7 @@ fn closed(record: wire::Closed) -> Record<'static> {
         pid,
         role: role(end),
         adopted: origin == wire::ORIGIN_ADOPTED,
+        overtakes: overtakes != 0,
     })
 }
 
@@ -220,7 +223,7 @@ mod tests {
         wire::Segment {
             kind: wire::SEGMENT,
             direction: 1,
-            reserved: 0,
+            overtakes: 0,
             length_bytes: 10,
             connection: 7,
             position: 100,

@@ -80,6 +80,7 @@ mod tests {
                 begin_ns: 1,
                 time_ns: 2,
                 pid: 3,
+                overtakes: false,
                 content: Cow::Owned((0..=255).collect()),
             }),
             Record::Losses([0, 0, 0, 4, 0, 0, 0, 0]),

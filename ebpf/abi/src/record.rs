@@ -108,8 +108,9 @@ pub struct Segment {
     pub kind: u16,
     /// [`crate::RECEIVE`] or [`crate::TRANSMIT`].
     pub direction: u8,
-    /// Always zero.
-    pub reserved: u8,
+    /// Receive: not zero when a send on this connection had begun and not ended, so that its record comes
+    /// after this one although its bytes may be what was answered.
+    pub overtakes: u8,
     /// Bytes moved: the call's return value.
     pub length_bytes: u32,
     /// The socket's cookie.
@@ -148,8 +149,10 @@ pub struct Closed {
     pub role: u8,
     /// `ORIGIN_*`.
     pub origin: u8,
+    /// Not zero when a send had begun and not ended, so that its record comes after this one.
+    pub overtakes: u8,
     /// Always zero.
-    pub reserved: u16,
+    pub reserved: u8,
 }
 
 /// A process that forked or executed.

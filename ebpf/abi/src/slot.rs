@@ -32,7 +32,7 @@ pub struct Slot {
     pub lost_bytes: [u64; 2],
     /// Agent: no content is needed before this position, received and transmitted.
     pub skip_until: [u64; 2],
-    /// When the send call in progress began.
+    /// When the send call in progress began; zero while there is none.
     pub send_began_ns: u64,
     /// Segments of the peer that had to be sent again.
     pub retransmits: u32,

@@ -1,0 +1,102 @@
+//! Order: a received segment that overtook the record of a send waits for it.
+//!
+//! A record is written when its call ends. Where one thread sends and another receives on one connection,
+//! the answer can be read, and its record written, before the sending call has returned.
+
+use super::{Pipeline, Steer, Unsteered};
+use crate::{
+    connections::{Connection, ConnectionId, Direction},
+    records::{Closed, Segment},
+};
+use std::borrow::Cow;
+
+/// Segments of one connection that wait at most; then they are taken as they came. A send may take as
+/// long as its peer is slow, and its process may read all the while.
+const WAITING_MAX: usize = 16;
+
+impl Pipeline {
+    /// Takes segments in the order in which their calls moved bytes.
+    pub(super) fn ordered(&mut self, segment: Segment<'_>, steer: &mut impl Steer) {
+        let id = segment.connection;
+        let (waiting, is_ending) = match self.connections.get_mut(id) {
+            Some(Connection { talk, .. }) => (talk.waiting.len(), talk.waiting_end.is_some()),
+            None => (0, false),
+        };
+        if segment.overtakes && waiting < WAITING_MAX && self.wait(&segment) {
+            return;
+        }
+        // The record that was waited for is here, or was lost.
+        if segment.direction == Direction::Receive && waiting > 0 {
+            self.release(id, steer);
+        }
+        self.segment(&segment, steer);
+        if segment.direction == Direction::Transmit && (waiting > 0 || is_ending) {
+            self.release(id, steer);
+        }
+    }
+
+    /// Takes the end of a connection after what was sent on it.
+    pub(super) fn ordered_end(&mut self, closed: Closed, steer: &mut impl Steer) {
+        let id = closed.connection;
+        match self.connections.get_mut(id) {
+            Some(connection) if closed.overtakes => {
+                connection.talk.waiting_end = Some(closed);
+                self.waiting.push(id);
+            }
+            _ => {
+                self.release(id, steer);
+                self.closed(&closed);
+            }
+        }
+    }
+
+    fn wait(&mut self, segment: &Segment<'_>) -> bool {
+        let Some(connection) = self.connections.get_mut(segment.connection) else {
+            return false;
+        };
+        let content = Cow::Owned(segment.content.to_vec());
+        connection.talk.waiting.push(Segment {
+            content,
+            ..segment.clone()
+        });
+        self.waiting.push(segment.connection);
+        true
+    }
+
+    /// Takes the segments of a connection that wait, and then its end if that waits too.
+    pub(super) fn release(&mut self, id: ConnectionId, steer: &mut impl Steer) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let waiting = std::mem::take(&mut connection.talk.waiting);
+        let end = connection.talk.waiting_end.take();
+        for segment in waiting {
+            self.segment(&segment, steer);
+        }
+        if let Some(closed) = end {
+            self.closed(&closed);
+        }
+    }
+
+    /// Takes the ends that wait.
+    pub(super) fn release_ended(&mut self) {
+        for id in std::mem::take(&mut self.waiting) {
+            let is_ending = self
+                .connections
+                .get_mut(id)
+                .is_some_and(|connection| connection.talk.waiting_end.is_some());
+            if is_ending {
+                self.release(id, &mut Unsteered);
+            } else {
+                self.waiting.push(id);
+            }
+        }
+    }
+
+    /// Takes all segments and ends that wait.
+    pub(super) fn release_all(&mut self, steer: &mut impl Steer) {
+        for id in std::mem::take(&mut self.waiting) {
+            self.release(id, steer);
+        }
+    }
+}
