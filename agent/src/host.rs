@@ -3,8 +3,10 @@
 use crate::kernel_btf::SYSTEM_PATH;
 use std::{fs, path::Path};
 
-/// The oldest kernel with a ring buffer (`BPF_MAP_TYPE_RINGBUF`).
-const KERNEL_MIN: (u32, u32) = (5, 8);
+/// The oldest kernel that lets these programs read a socket's cookie (and, since 5.11, its storage).
+const KERNEL_MIN: (u32, u32) = (5, 12);
+/// Of the initial pid namespace (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
+const PID_NAMESPACE: &str = "pid:[4026531836]";
 /// Bits of `CapEff` (include/uapi/linux/capability.h); `CAP_SYS_ADMIN` includes the others.
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
@@ -27,6 +29,7 @@ pub fn requirements() -> Vec<Requirement> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     vec![
         privilege(&read("/proc/self/status")),
+        pids(&fs::read_link("/proc/self/ns/pid").unwrap_or_default()),
         kernel(read("/proc/sys/kernel/osrelease").trim()),
         types(Path::new(SYSTEM_PATH)),
         lockdown(&read("/sys/kernel/security/lockdown")),
@@ -64,6 +67,20 @@ fn privilege(status: &str) -> Requirement {
     }
 }
 
+/// The kernel side tells pids as the initial namespace counts them.
+fn pids(namespace: &Path) -> Requirement {
+    let found = namespace.display().to_string();
+    let missing = (found != PID_NAMESPACE).then(|| {
+        "the agent is in a pid namespace of its own, where it cannot find the processes that the kernel names: run it in the host's (hostPID: true, --pid=host)"
+            .to_owned()
+    });
+    Requirement {
+        name: "pid namespace",
+        found,
+        missing,
+    }
+}
+
 fn kernel(release: &str) -> Requirement {
     let mut numbers = release
         .split(['.', '-'])
@@ -71,9 +88,7 @@ fn kernel(release: &str) -> Requirement {
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     let missing = (version < KERNEL_MIN).then(|| {
         let (major, minor) = KERNEL_MIN;
-        format!(
-            "kernel {release} is older than {major}.{minor}, the first with an eBPF ring buffer"
-        )
+        format!("kernel {release} is older than {major}.{minor}, the first that lets tracing programs tell sockets apart")
     });
     Requirement {
         name: "kernel",
@@ -139,12 +154,19 @@ mod tests {
 
     #[test]
     fn kernels_are_compared_by_number() {
-        assert_eq!(missing(kernel("5.10.0-46-cloud-amd64")), None);
+        assert_eq!(missing(kernel("5.12.0-46-cloud-amd64")), None);
+        assert!(missing(kernel("5.10.0-46-cloud-amd64")).is_some());
         assert_eq!(missing(kernel("6.1.0")), None);
         assert_eq!(
             missing(kernel("5.4.119")).unwrap(),
-            "kernel 5.4.119 is older than 5.8, the first with an eBPF ring buffer"
+            "kernel 5.4.119 is older than 5.12, the first that lets tracing programs tell sockets apart"
         );
+    }
+
+    #[test]
+    fn another_pid_namespace_is_named() {
+        assert_eq!(missing(pids(Path::new(PID_NAMESPACE))), None);
+        assert!(missing(pids(Path::new("pid:[4026532500]"))).is_some());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
     pipeline::{Pipeline, Steer},
     probes::{ProbeError, Probes},
     records::{
-        Direction, KernelMaps, Record,
+        ConnectionId, Direction, KernelMaps, Record,
         maps::{MapError, Slots},
         recording,
     },
@@ -22,6 +22,7 @@ use crate::{
     serve::Ask,
 };
 use rustix::time::{ClockId, clock_gettime};
+use sockmeter_abi::{RECEIVE, TRANSMIT};
 use std::{
     collections::HashSet,
     fs::{File, OpenOptions},
@@ -39,7 +40,7 @@ const TICK_NS: u64 = 1_000_000_000;
 /// The pause doubles while nothing comes, up to this: five looks per second on an idle host.
 const PAUSE_MAX: Duration = Duration::from_millis(200);
 /// Records after which questions are answered even if more wait.
-const DRAIN_RECORDS_MAX: usize = 100_000;
+const DRAIN_RECORDS_MAX: usize = 1_000_000;
 
 /// Why the agent cannot begin, or go on.
 #[derive(Debug, thiserror::Error)]
@@ -169,17 +170,25 @@ impl Intake {
 struct Steering<'a>(&'a Slots);
 
 impl Steer for Steering<'_> {
-    fn capture_nothing(&mut self, slot: u32) {
-        self.0.set_capture_bytes(slot, sockmeter_abi::RECEIVE, 0);
-        self.0.set_capture_bytes(slot, sockmeter_abi::TRANSMIT, 0);
+    fn capture_nothing(&mut self, slot: u32, connection: ConnectionId) {
+        for direction in [RECEIVE, TRANSMIT] {
+            self.0.set_capture_bytes(slot, connection.0, direction, 0);
+        }
     }
 
-    fn skip_until(&mut self, slot: u32, direction: Direction, position: u64) {
+    fn skip_until(
+        &mut self,
+        slot: u32,
+        connection: ConnectionId,
+        direction: Direction,
+        position: u64,
+    ) {
         let direction = match direction {
-            Direction::Receive => sockmeter_abi::RECEIVE,
-            Direction::Transmit => sockmeter_abi::TRANSMIT,
+            Direction::Receive => RECEIVE,
+            Direction::Transmit => TRANSMIT,
         };
-        self.0.set_skip_until(slot, direction, position);
+        self.0
+            .set_skip_until(slot, connection.0, direction, position);
     }
 }
 

@@ -194,7 +194,7 @@ impl Pipeline {
             self.series
                 .connection_active(connection.talk.process, now_role, TCP, 1);
         }
-        steer_capture(connection, direction, steer);
+        steer_capture(id, connection, direction, steer);
     }
 
     /// Bytes on a connection that ended a moment ago: what had arrived before a reset may still be read, and

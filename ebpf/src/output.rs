@@ -8,7 +8,11 @@ use aya_ebpf::{
     maps::{PerCpuArray, RingBuf},
 };
 use core::ptr;
-use sockmeter_abi::{CAPTURE_BYTES_MAX, RING_BYTES_DEFAULT, field::LOSS_COUNTERS, record::Segment};
+use sockmeter_abi::{
+    CAPTURE_BYTES_MAX, RING_BYTES_DEFAULT,
+    field::LOSS_COUNTERS,
+    record::{SEGMENT, Segment},
+};
 
 /// The loader sets the size.
 #[map]
@@ -32,8 +36,8 @@ pub struct Draft {
     pub content: [u8; 2 * CAPTURE_BYTES_MAX as usize],
 }
 
-/// One draft per attach point that copies content. A program is not run inside itself on one CPU (the
-/// kernel counts such misses), but another program may run in between, so they do not share.
+/// One draft for each of the two programs that copy content. On one CPU a program is not run inside itself
+/// (the kernel counts such misses), but another program may run in between, so they do not share.
 #[map]
 static DRAFTS: PerCpuArray<Draft> = PerCpuArray::with_max_entries(2, 0);
 
@@ -82,6 +86,9 @@ pub fn submit_draft(draft: *mut Draft, captured_bytes: u32) -> bool {
             u64::from(BPF_RB_NO_WAKEUP),
         )
     };
+    if status != 0 {
+        lost(usize::from(SEGMENT), 1);
+    }
     status == 0
 }
 

@@ -24,8 +24,8 @@ use core::ptr;
 use sockmeter_abi::{
     CAPTURE_BYTES_MAX, RECEIVE, TRANSMIT,
     field::LOSS_NO_SLOT_BYTES,
-    record::{OPENED, ORIGIN_ADOPTED, Opened, ROLE_UNKNOWN, SEGMENT},
-    slot::PHASE_OPEN,
+    record::{OPENED, ORIGIN_ADOPTED, Opened, ROLE_UNKNOWN, SEGMENT, Segment},
+    slot::{PHASE_OPEN, Slot},
 };
 
 const MSG_OOB: i32 = 0x1;
@@ -153,44 +153,91 @@ fn segment(
             None => return output::lost(LOSS_NO_SLOT_BYTES, length as u64),
         },
     };
-    let Some(draft) = output::draft(direction) else {
-        return;
+    // SAFETY: a live map value.
+    let slot = unsafe { &mut *followed.slot };
+    let wanted = wanted_bytes(slot, direction, length as u64);
+    let record = Segment {
+        pid,
+        ..describe(sock, slot, direction, length as u32, time_ns)
     };
-    // SAFETY: live map values.
-    let (slot, segment) = unsafe { (&mut *followed.slot, &mut (*draft).segment) };
-    let position = slot.bytes[direction];
-    slot.bytes[direction] = position + length as u64;
-    let mut wanted = slot.capture_bytes[direction];
-    if wanted == u32::MAX {
-        wanted = output::capture_bytes_default();
+    let is_told = match message {
+        Some(message) if copied && wanted > 0 => with_content(record, message, wanted),
+        _ => output::submit(SEGMENT, record),
+    };
+    if !is_told {
+        slot.lost_bytes[direction] += length as u64;
     }
-    if position + length as u64 <= slot.skip_until[direction] {
-        wanted = 0;
-    }
-    segment.kind = SEGMENT;
-    segment.direction = direction as u8;
-    segment.length_bytes = length as u32;
-    segment.connection = slot.connection;
-    segment.position = position;
-    if direction == RECEIVE {
-        segment.begin_ns = arrived_ns(sock);
-        segment.overtakes = (slot.send_began_ns != 0) as u8;
+}
+
+/// How many bytes of the next call in a direction the agent wants to see.
+#[inline(always)]
+fn wanted_bytes(slot: &Slot, direction: usize, length: u64) -> u32 {
+    let default = output::capture_bytes_default();
+    // Words that the agent may be writing: each is read once.
+    // SAFETY: fields of a live map value.
+    let (steered, skip_until, bytes) = unsafe {
+        (
+            ptr::addr_of!(slot.steered).read_volatile(),
+            ptr::addr_of!(slot.skip_until[direction]).read_volatile(),
+            ptr::addr_of!(slot.capture_bytes[direction]).read_volatile(),
+        )
+    };
+    if steered != slot.connection {
+        default
+    } else if slot.bytes[direction] + length <= skip_until {
+        0
     } else {
-        segment.begin_ns = slot.send_began_ns;
-        segment.overtakes = 0;
+        bytes.min(default)
+    }
+}
+
+/// A call's record without content; moves the slot's position on.
+#[inline(always)]
+fn describe(
+    sock: Typed<Sock>,
+    slot: &mut Slot,
+    direction: usize,
+    length_bytes: u32,
+    time_ns: u64,
+) -> Segment {
+    let position = slot.bytes[direction];
+    slot.bytes[direction] = position + u64::from(length_bytes);
+    let mut record = Segment {
+        kind: SEGMENT,
+        direction: direction as u8,
+        overtakes: 0,
+        length_bytes,
+        connection: slot.connection,
+        position,
+        begin_ns: slot.send_began_ns,
+        time_ns,
+        pid: 0,
+        captured_bytes: 0,
+    };
+    if direction == RECEIVE {
+        record.begin_ns = arrived_ns(sock);
+        record.overtakes = (slot.send_began_ns != 0) as u8;
+    } else {
         slot.send_began_ns = 0;
     }
-    segment.time_ns = time_ns;
-    segment.pid = pid;
-    let captured_bytes = match message {
-        Some(message) if copied && wanted > 0 => capture(message, length as u64, wanted, draft),
-        _ => 0,
+    record
+}
+
+/// Puts a record and the call's first bytes into the ring; false if there was no room.
+#[inline(always)]
+fn with_content(record: Segment, message: Typed<Message>, wanted: u32) -> bool {
+    let Some(draft) = output::draft(usize::from(record.direction)) else {
+        return false;
     };
-    segment.captured_bytes = captured_bytes;
-    if !output::submit_draft(draft, captured_bytes) {
-        slot.lost_bytes[direction] += length as u64;
-        output::lost(usize::from(SEGMENT), 1);
+    let captured_bytes = capture(message, u64::from(record.length_bytes), wanted, draft);
+    // SAFETY: a live map value, which no other program uses on this CPU meanwhile.
+    unsafe {
+        (*draft).segment = Segment {
+            captured_bytes,
+            ..record
+        };
     }
+    output::submit_draft(draft, captured_bytes)
 }
 
 /// Begins to follow a connection that was open before the probes.
@@ -343,9 +390,12 @@ const CAPTURE_MASK: u64 = CAPTURE_BYTES_MAX as u64 - 1;
 #[inline(always)]
 fn copy(draft: *mut Draft, at: u64, base: u64, length: u64) -> i64 {
     let (mut at, mut length) = (at, length);
-    // SAFETY: no instructions; hides from LLVM that both are in range, or it would drop the masks that
-    // show it to the verifier.
-    unsafe { core::arch::asm!("/* {0} {1} */", inout(reg) at, inout(reg) length) };
+    // SAFETY: moves registers to themselves, which hides from LLVM that both are in range: it would drop the
+    // masks that show it to the verifier. (Without an instruction, line numbers would repeat an offset.)
+    unsafe {
+        core::arch::asm!("{0} = {0}", inout(reg) at);
+        core::arch::asm!("{0} = {0}", inout(reg) length);
+    };
     // SAFETY: after masking, both are at most half the content buffer.
     unsafe {
         let to = ptr::addr_of_mut!((*draft).content)

@@ -205,10 +205,7 @@ impl Slots {
 
     /// Marks a slot as used by nobody.
     fn free(&self, index: u32) {
-        if let Some(word) = self.word(index, offset_of!(Slot, connection)) {
-            // SAFETY: an aligned 64-bit field inside the live mapping.
-            unsafe { word.cast::<AtomicU64>().as_ref() }.store(0, Ordering::Relaxed);
-        }
+        self.store(index, offset_of!(Slot, connection), 0);
         if let Some(word) = self.word(index, offset_of!(Slot, phase)) {
             // SAFETY: an aligned 32-bit field inside the live mapping.
             unsafe { word.cast::<AtomicU32>().as_ref() }.store(PHASE_FREE, Ordering::Relaxed);
@@ -217,23 +214,53 @@ impl Slots {
 
     /// How many bytes per call the kernel side captures on a connection from now on; `direction` is
     /// `abi::RECEIVE` or `abi::TRANSMIT`.
-    pub fn set_capture_bytes(&self, index: u32, direction: usize, bytes: u32) {
+    pub fn set_capture_bytes(&self, index: u32, connection: u64, direction: usize, bytes: u32) {
         let offset = offset_of!(Slot, capture_bytes) + 4 * (direction & 1);
         if let Some(word) = self.word(index, offset) {
+            self.begin_steering(index, connection);
             // SAFETY: an aligned 32-bit field inside the live mapping.
             unsafe { word.cast::<AtomicU32>().as_ref() }.store(bytes, Ordering::Relaxed);
+            self.store(index, offset_of!(Slot, steered), connection);
         }
     }
 
-    /// Nothing before `position` need be captured; `direction` as above.
-    pub fn set_skip_until(&self, index: u32, direction: usize, position: u64) {
+    /// Nothing before `position` need be captured; otherwise as above.
+    pub fn set_skip_until(&self, index: u32, connection: u64, direction: usize, position: u64) {
+        self.begin_steering(index, connection);
         let offset = offset_of!(Slot, skip_until) + 8 * (direction & 1);
+        self.store(index, offset, position);
+        self.store(index, offset_of!(Slot, steered), connection);
+    }
+
+    /// Clears what was meant for the slot's last user; until it is over, the kernel side captures as if
+    /// nothing had been said.
+    fn begin_steering(&self, index: u32, connection: u64) {
+        let Some(word) = self.word(index, offset_of!(Slot, steered)) else {
+            return;
+        };
+        // SAFETY: an aligned 64-bit field inside the live mapping.
+        let steered = unsafe { word.cast::<AtomicU64>().as_ref() };
+        if steered.load(Ordering::Relaxed) == connection {
+            return;
+        }
+        steered.store(0, Ordering::Relaxed);
+        for direction in [0, 8] {
+            self.store(index, offset_of!(Slot, skip_until) + direction, 0);
+        }
+        // Both directions' 32-bit words at once: "the default".
+        self.store(index, offset_of!(Slot, capture_bytes), u64::MAX);
+    }
+
+    fn store(&self, index: u32, offset: usize, value: u64) {
         if let Some(word) = self.word(index, offset) {
-            // SAFETY: an aligned 64-bit field inside the live mapping.
-            unsafe { word.cast::<AtomicU64>().as_ref() }.store(position, Ordering::Relaxed);
+            // SAFETY: an aligned 64-bit field inside the live mapping. Release, so that `steered` is
+            // seen after what it is about.
+            unsafe { word.cast::<AtomicU64>().as_ref() }.store(value, Ordering::Release);
         }
     }
 }
+
+const _: () = assert!(offset_of!(Slot, capture_bytes) % 8 == 0);
 
 impl Drop for Slots {
     fn drop(&mut self) {

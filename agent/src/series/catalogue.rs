@@ -84,7 +84,7 @@ pub const ALL: &[Metric] = &[
     agent(counter("sockmeter_series_overflow_total", None, "Observations that went to a metric's overflow series because the metric has reached its limit.", &["metric"])),
     agent(gauge("sockmeter_probe_attached", "1 if the kernel program is attached, 0 if it is not.", &["program", "family", "kind"])),
     agent(counter("sockmeter_probe_missed_total", None, "Runs of the kernel program that the kernel left out.", &["program", "family", "kind"])),
-    agent(gauge("sockmeter_build_info", "Always 1; the labels tell which build of the agent runs.", &["version", "revision"])),
+    agent(gauge("sockmeter_build_info", "Always 1; the labels tell which build of the agent runs.", &["version"])),
     agent(counter("process_cpu_seconds_total", Some("seconds"), "CPU time of the agent, user and system.", &[])),
     agent(unit("bytes", gauge("process_resident_memory_bytes", "Resident memory of the agent.", &[]))),
     agent(unit("bytes", gauge("process_virtual_memory_bytes", "Virtual memory of the agent.", &[]))),

@@ -135,7 +135,7 @@ pub struct Closed {
     pub kind: u16,
     /// The socket's error number (104 when the peer reset it), zero for an orderly end.
     pub errno: u16,
-    /// Segments of the peer that had to be sent again.
+    /// Segments that had to be sent again.
     pub retransmits: u32,
     /// The socket's cookie.
     pub connection: u64,

@@ -1,6 +1,6 @@
 //! Slots: the table of followed connections, shared memory between both sides.
 //!
-//! The kernel side writes everything but `capture_bytes` and `skip_until`, which only the agent
+//! The kernel side writes everything but `steered`, `capture_bytes` and `skip_until`, which only the agent
 //! writes, and abandoned slots, which only the agent touches. Both sides use relaxed 64- and 32-bit accesses; nothing here is a lock.
 
 use crate::record::Endpoints;
@@ -30,11 +30,14 @@ pub struct Slot {
     pub bytes: [u64; 2],
     /// Bytes of segments that found no room in the ring, received and transmitted.
     pub lost_bytes: [u64; 2],
+    /// Agent: the connection that `skip_until` and `capture_bytes` are meant for. The agent is late by nature,
+    /// and the slot may belong to another connection by then.
+    pub steered: u64,
     /// Agent: no content is needed before this position, received and transmitted.
     pub skip_until: [u64; 2],
     /// When the send call in progress began; zero while there is none.
     pub send_began_ns: u64,
-    /// Segments of the peer that had to be sent again.
+    /// Segments that had to be sent again.
     pub retransmits: u32,
     /// `PHASE_*`.
     pub phase: u32,
@@ -52,4 +55,4 @@ pub struct Slot {
     pub endpoints: Endpoints,
 }
 
-const _: () = assert!(size_of::<Slot>() == 136);
+const _: () = assert!(size_of::<Slot>() == 144);
