@@ -3,6 +3,7 @@
 //! A limit is enforced while its key is read, so that every refusal carries the line of the key.
 //! `deploy/sockmeter.toml` shows the same settings to operators; a test keeps the two equal.
 
+use crate::series::DURATION_BUCKETS_SECONDS;
 use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::io::Read as _;
@@ -188,10 +189,7 @@ impl Default for Series {
         Self {
             max_per_metric: 10_000,
             routes_max_per_process: 100,
-            duration_buckets_seconds: vec![
-                0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
-                10.0,
-            ],
+            duration_buckets_seconds: DURATION_BUCKETS_SECONDS.to_vec(),
             process_labels: ProcessLabel::ALL.to_vec(),
         }
     }

@@ -37,8 +37,9 @@ use tokio::sync::mpsc;
 const PROC: &str = "/proc";
 /// Between two looks at what changes slowly: ended processes, losses.
 const TICK_NS: u64 = 1_000_000_000;
-/// The pause doubles while nothing comes, up to this: five looks per second on an idle host.
-const PAUSE_MAX: Duration = Duration::from_millis(200);
+/// The pause doubles while nothing comes, up to this: what comes first must not fill the ring before the
+/// next look.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// Records after which questions are answered even if more wait.
 const DRAIN_RECORDS_MAX: usize = 1_000_000;
 

@@ -30,6 +30,11 @@ use std::sync::Arc;
 /// which Prometheus takes a series for gone.
 pub const LINGER_NS: u64 = 300_000_000_000;
 
+/// Upper bounds of histograms unless the configuration says otherwise.
+pub const DURATION_BUCKETS_SECONDS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
 /// What the config decides about series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -51,10 +56,7 @@ impl Default for Settings {
             // server should be given, and little memory here.
             series_max_per_metric: 10_000,
             routes_max_per_process: 100,
-            duration_buckets_seconds: vec![
-                0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
-                10.0,
-            ],
+            duration_buckets_seconds: DURATION_BUCKETS_SECONDS.to_vec(),
             labels: None,
         }
     }

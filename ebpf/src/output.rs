@@ -11,7 +11,8 @@ use core::ptr;
 use sockmeter_abi::{
     CAPTURE_BYTES_MAX, RING_BYTES_DEFAULT,
     field::LOSS_COUNTERS,
-    record::{SEGMENT, Segment},
+    record::{OPENED, Opened, SEGMENT, Segment},
+    slot::Slot,
 };
 
 /// The loader sets the size.
@@ -65,6 +66,26 @@ pub fn submit<T: 'static>(kind: u16, record: T) -> bool {
             false
         }
     }
+}
+
+/// Tells that a connection is followed from now on.
+#[inline(always)]
+pub fn opened(index: u32, slot: &Slot, connect_ns: u64) {
+    submit(
+        OPENED,
+        Opened {
+            kind: OPENED,
+            role: slot.role,
+            origin: slot.origin,
+            slot: index,
+            connection: slot.connection,
+            time_ns: slot.opened_ns,
+            connect_ns,
+            pid: slot.pid,
+            reserved: 0,
+            endpoints: slot.endpoints,
+        },
+    );
 }
 
 /// The draft buffer of an attach point ([`sockmeter_abi::RECEIVE`] or [`sockmeter_abi::TRANSMIT`]).

@@ -22,9 +22,9 @@ use aya_ebpf::{
 };
 use core::ptr;
 use sockmeter_abi::{
-    CAPTURE_BYTES_MAX, RECEIVE, TRANSMIT,
+    CAPTURE_BYTES_MAX, CAPTURE_TAIL_BYTES, CAPTURE_WINDOW_BYTES, RECEIVE, TRANSMIT,
     field::LOSS_NO_SLOT_BYTES,
-    record::{OPENED, ORIGIN_ADOPTED, Opened, ROLE_UNKNOWN, SEGMENT, Segment},
+    record::{ORIGIN_ADOPTED, ROLE_UNKNOWN, SEGMENT, Segment},
     slot::{PHASE_OPEN, Slot},
 };
 
@@ -171,8 +171,15 @@ fn segment(
 
 /// How many bytes of the next call in a direction the agent wants to see.
 #[inline(always)]
-fn wanted_bytes(slot: &Slot, direction: usize, length: u64) -> u32 {
-    let default = output::capture_bytes_default();
+fn wanted_bytes(slot: &mut Slot, direction: usize, length: u64) -> u32 {
+    let mut default = output::capture_bytes_default();
+    let position = slot.bytes[direction];
+    if slot.direction != direction as u8 {
+        slot.direction = direction as u8;
+        slot.turn_position = position;
+    } else if position - slot.turn_position >= CAPTURE_WINDOW_BYTES {
+        default = default.min(CAPTURE_TAIL_BYTES);
+    }
     // Words that the agent may be writing: each is read once.
     // SAFETY: fields of a live map value.
     let (steered, skip_until, bytes) = unsafe {
@@ -184,7 +191,7 @@ fn wanted_bytes(slot: &Slot, direction: usize, length: u64) -> u32 {
     };
     if steered != slot.connection {
         default
-    } else if slot.bytes[direction] + length <= skip_until {
+    } else if position + length <= skip_until {
         0
     } else {
         bytes.min(default)
@@ -252,21 +259,7 @@ fn adopt(sock: Typed<Sock>, pid: u32, time_ns: u64) -> Option<Followed> {
     slot_ref.origin = ORIGIN_ADOPTED;
     slot_ref.phase = PHASE_OPEN;
     watch::endpoints(sock, ptr::addr_of_mut!(slot_ref.endpoints));
-    output::submit(
-        OPENED,
-        Opened {
-            kind: OPENED,
-            role: ROLE_UNKNOWN,
-            origin: ORIGIN_ADOPTED,
-            slot: index,
-            connection: slot_ref.connection,
-            time_ns,
-            connect_ns: 0,
-            pid,
-            reserved: 0,
-            endpoints: slot_ref.endpoints,
-        },
-    );
+    output::opened(index, slot_ref, 0);
     Some(Followed { index, slot })
 }
 

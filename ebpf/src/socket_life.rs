@@ -12,8 +12,8 @@ use aya_ebpf::{
 use core::ptr;
 use sockmeter_abi::{
     record::{
-        CLOSED, CONNECT_FAILED, Closed, ConnectFailed, OPENED, ORIGIN_SEEN, Opened, ROLE_CLIENT,
-        ROLE_SERVER, ROLE_UNKNOWN,
+        CLOSED, CONNECT_FAILED, Closed, ConnectFailed, ORIGIN_SEEN, ROLE_CLIENT, ROLE_SERVER,
+        ROLE_UNKNOWN,
     },
     slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN},
 };
@@ -88,21 +88,7 @@ fn connect_succeeded(sock: Typed<Sock>) {
     slot.opened_ns = time_ns;
     slot.phase = PHASE_OPEN;
     watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
-    output::submit(
-        OPENED,
-        Opened {
-            kind: OPENED,
-            role: ROLE_CLIENT,
-            origin: ORIGIN_SEEN,
-            slot: index,
-            connection: slot.connection,
-            time_ns,
-            connect_ns,
-            pid: slot.pid,
-            reserved: 0,
-            endpoints: slot.endpoints,
-        },
-    );
+    output::opened(index, slot, connect_ns);
 }
 
 #[inline(always)]
@@ -197,21 +183,7 @@ pub fn socket_accept(ctx: FExitContext) -> i32 {
     slot.role = ROLE_SERVER;
     slot.phase = PHASE_OPEN;
     watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
-    output::submit(
-        OPENED,
-        Opened {
-            kind: OPENED,
-            role: ROLE_SERVER,
-            origin: ORIGIN_SEEN,
-            slot: index,
-            connection: slot.connection,
-            time_ns,
-            connect_ns: 0,
-            pid,
-            reserved: 0,
-            endpoints: slot.endpoints,
-        },
-    );
+    output::opened(index, slot, 0);
     0
 }
 

@@ -17,6 +17,14 @@ pub mod slot;
 /// offset to the largest length), and per-CPU values end at 32 KiB (`PCPU_MIN_UNIT_SIZE`).
 pub const CAPTURE_BYTES_MAX: u32 = 8 * 1024;
 
+/// Bytes after a turn of direction within which calls are captured in full. A head stands there, and is not
+/// longer than this with any server's default limits but nginx's (32 KiB, in four pieces).
+pub const CAPTURE_WINDOW_BYTES: u64 = 16 * 1024;
+
+/// Bytes that are captured of a call behind that window: bodies, of which the agent wants to see the framing
+/// where a call begins with it.
+pub const CAPTURE_TAIL_BYTES: u32 = 256;
+
 /// Connections that can be followed at once unless the configuration says otherwise.
 pub const CONNECTIONS_MAX_DEFAULT: u32 = 32 * 1024;
 

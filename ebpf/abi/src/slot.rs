@@ -35,6 +35,8 @@ pub struct Slot {
     pub steered: u64,
     /// Agent: no content is needed before this position, received and transmitted.
     pub skip_until: [u64; 2],
+    /// the position in it at which the other direction last gave way to it.
+    pub turn_position: u64,
     /// When the send call in progress began; zero while there is none.
     pub send_began_ns: u64,
     /// Segments that had to be sent again.
@@ -48,11 +50,13 @@ pub struct Slot {
     /// `record::ORIGIN_*`.
     pub origin: u8,
     /// Not zero: the record of its end found no room in the ring.
-    pub is_unreported: u16,
+    pub is_unreported: u8,
+    /// The direction of the last call, and
+    pub direction: u8,
     /// Agent: bytes to capture per call, received and transmitted; `u32::MAX` = the default.
     pub capture_bytes: [u32; 2],
     /// Who is connected.
     pub endpoints: Endpoints,
 }
 
-const _: () = assert!(size_of::<Slot>() == 144);
+const _: () = assert!(size_of::<Slot>() == 152);
