@@ -1,0 +1,55 @@
+# Scenario: what the agent says when it cannot start, and how it ends. `start_stop.rs` judges.
+. tests/guest/lib.sh
+
+# refused NAME COMMAND...: must end by itself; its output goes to NAME.stderr, its exit code to NAME.code.
+refused() {
+  local name=$1 code=0
+  shift
+  timeout 60 "$@" >"$OUT/$name.stdout" 2>"$OUT/$name.stderr" || code=$?
+  echo $code >"$OUT/$name.code"
+}
+
+step "without permission"
+refused not-root setpriv --reuid=65534 --regid=65534 --clear-groups "$AGENT"
+refused no-bpf setpriv --bounding-set=-bpf,-sys_admin --inh-caps=-bpf,-sys_admin "$AGENT"
+refused no-perfmon setpriv --bounding-set=-perfmon,-sys_admin --inh-caps=-perfmon,-sys_admin "$AGENT"
+
+step "a taken port"
+python3 tests/guest/echo.py 9435 2>"$OUT/taken.log" &
+TAKEN=$!
+wait_for 30 "port 9435" listens 9435
+refused port-taken "$AGENT" --listen 127.0.0.1:9435
+kill $TAKEN
+wait $TAKEN || true
+
+step "wrong configuration"
+printf 'listen = "[::]:9435"\n[kernel]\nring_bytes = 5000\n' >"$WORK/value.toml"
+printf '[series]\n\nmax_per_metrik = 5\n' >"$WORK/key.toml"
+printf '[log]\nlevel = "info\n' >"$WORK/syntax.toml"
+for fault in value key syntax; do refused config-$fault "$AGENT" --config "$WORK/$fault.toml"; done
+refused config-missing "$AGENT" --config "$WORK/nothing.toml"
+refused flag "$AGENT" --lissten :1
+
+step "SIGTERM, SIGINT"
+for signal in TERM INT; do
+  bpftool prog show -j >"$OUT/progs-before-$signal"
+  # In a job of its own: a background process of a script ignores SIGINT.
+  set -m
+  start_agent "agent-$signal"
+  set +m
+  bpftool prog show -j >"$OUT/progs-during-$signal"
+  kill -$signal "$AGENT_PID"
+  code=0
+  wait "$AGENT_PID" || code=$?
+  echo $code >"$OUT/agent-$signal.code"
+  bpftool prog show -j >"$OUT/progs-after-$signal"
+  bpftool map show -j >"$OUT/maps-after-$signal"
+  ss -Htln "sport = :9435" >"$OUT/listening-after-$signal"
+done
+
+step "the agent's answers on its port"
+start_agent served
+curl -sS -o "$OUT/live" -w '%{http_code}' "$METRICS/health/live" >"$OUT/live.status"
+curl -sS -H 'Accept: application/openmetrics-text;version=1.0.0' -D "$OUT/openmetrics.head" "$METRICS/metrics" >"$OUT/openmetrics"
+"$AGENT" --version >"$OUT/version"
+stop_agent

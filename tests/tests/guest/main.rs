@@ -1,0 +1,20 @@
+//! Tests of the agent in guests: what it shows is compared with what servers and clients counted.
+//!
+//! `cargo xtask test` runs them. Each module looks at what a scenario saved: a script in `tests/guest`
+//! that runs once, in one guest, for all of its tests.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "in a test that is how a fault is told"
+)]
+
+mod checks;
+mod others;
+mod requests;
+mod restart;
+mod scenario;
+mod scrape;
+mod shapes;
+mod start_stop;
+mod truth;

@@ -1,0 +1,139 @@
+//! Runs a scenario's script in a guest, once for all tests that look at what it saved.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use xtask::guest::{Guest, Outcome};
+
+use crate::scrape::{Labels, Scrape};
+use crate::truth::Driver;
+
+/// What one run of a scenario saved.
+pub(crate) struct Scenario {
+    folder: PathBuf,
+    pids: BTreeMap<String, String>,
+}
+
+impl Scenario {
+    /// The run of `tests/guest/NAME.sh` that belongs to this run of the tests.
+    ///
+    /// Tests may run in one process (cargo) or in one each (nextest, which numbers its runs), so the first
+    /// leaves a note of its run in a file, and the others wait for that.
+    pub(crate) fn of(name: &str) -> Self {
+        let run =
+            std::env::var("NEXTEST_RUN_ID").unwrap_or_else(|_| std::process::id().to_string());
+        let notes = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenarios");
+        std::fs::create_dir_all(&notes).unwrap();
+        let turn = File::create(notes.join(format!("{name}.lock"))).unwrap();
+        turn.lock().unwrap();
+
+        let path = notes.join(format!("{name}.json"));
+        let known: Option<Value> = std::fs::read_to_string(&path)
+            .ok()
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .filter(|note: &Value| note["run"] == run.as_str());
+        let note = known.unwrap_or_else(|| {
+            let note = match boot(name) {
+                Ok(outcome) => json!({"run": run, "folder": outcome.out_dir}),
+                Err(fault) => json!({"run": run, "fault": fault}),
+            };
+            std::fs::write(&path, note.to_string()).unwrap();
+            note
+        });
+        if let Some(fault) = note["fault"].as_str() {
+            panic!("the scenario {name} did not come to its end: {fault}");
+        }
+        let folder = PathBuf::from(note["folder"].as_str().unwrap());
+        let pids = std::fs::read_to_string(folder.join("pids")).unwrap_or_default();
+        let pids = pids
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, pid)| (name.to_owned(), pid.to_owned()))
+            .collect();
+        Self { folder, pids }
+    }
+
+    /// A file that the scenario saved.
+    pub(crate) fn text(&self, file: &str) -> String {
+        let path = self.folder.join(file);
+        std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+    }
+
+    /// A file with one number in it.
+    pub(crate) fn number(&self, file: &str) -> f64 {
+        self.text(file).trim().parse().unwrap()
+    }
+
+    pub(crate) fn json(&self, file: &str) -> Value {
+        serde_json::from_str(&self.text(file)).unwrap()
+    }
+
+    pub(crate) fn scrape(&self, name: &str) -> Scrape {
+        Scrape::parse(&self.text(&format!("{name}.prom")))
+    }
+
+    pub(crate) fn driver(&self, name: &str) -> Driver {
+        self.driver_commands(name, "")
+    }
+
+    /// What a driver did for the commands that start with `prefix`.
+    pub(crate) fn driver_commands(&self, name: &str, prefix: &str) -> Driver {
+        Driver::parse(&self.text(&format!("{name}.driver")), prefix)
+    }
+
+    pub(crate) fn pid(&self, name: &str) -> &str {
+        &self.pids[name]
+    }
+
+    /// By how much a sum rose from one scrape to a later one.
+    pub(crate) fn rise(&self, scrapes: [&str; 2], name: &str, labels: Labels) -> f64 {
+        let [before, after] = scrapes.map(|scrape| self.scrape(scrape).sum(name, labels));
+        after - before
+    }
+
+    /// By how much sums by a label rose; what did not rise is left out.
+    pub(crate) fn rise_by(
+        &self,
+        label: &str,
+        scrapes: [&str; 2],
+        name: &str,
+        labels: Labels,
+    ) -> BTreeMap<String, f64> {
+        let [before, mut after] = scrapes.map(|scrape| self.scrape(scrape).by(label, name, labels));
+        for (value, sum) in &mut after {
+            *sum -= before.get(value).copied().unwrap_or_default();
+        }
+        after.retain(|_, sum| *sum != 0.0);
+        after
+    }
+}
+
+fn boot(name: &str) -> Result<Outcome, String> {
+    let Ok(agent) = std::env::var("SOCKMETER_AGENT") else {
+        return Err(
+            "SOCKMETER_AGENT does not name the agent to test; `cargo xtask test` builds it and says which"
+                .to_owned(),
+        );
+    };
+    let driver = env!("CARGO_BIN_EXE_driver");
+    let mut guest = Guest::new(format!(
+        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}'; bash tests/guest/{name}.sh"
+    ));
+    guest.limit = Duration::from_secs(300);
+    let outcome = guest.run().map_err(|why| format!("{why:#}"))?;
+    if outcome.exit_code != 0 {
+        return Err(format!(
+            "exit code {}; its console:\n{}",
+            outcome.exit_code, outcome.console
+        ));
+    }
+    eprintln!(
+        "scenario {name}: {:.1} s, {}",
+        outcome.seconds,
+        outcome.out_dir.display()
+    );
+    Ok(outcome)
+}
