@@ -43,6 +43,34 @@ struct Stream {
     position: u64,
 }
 
+impl Stream {
+    /// What the segment adds. The kernel side counts a call before it writes its record, so the count may
+    /// have told of these bytes already: then they were taken for lost, and are not told again.
+    fn add<'a>(&mut self, segment: &'a Segment<'_>) -> Pieces<'a> {
+        let length_bytes = u64::from(segment.length_bytes);
+        let lost_bytes = segment.position.saturating_sub(self.position);
+        let told_bytes = self
+            .position
+            .saturating_sub(segment.position)
+            .min(length_bytes);
+        self.position = self
+            .position
+            .max(segment.position.saturating_add(length_bytes));
+        let new_bytes = length_bytes - told_bytes;
+        let from = usize::try_from(told_bytes).unwrap_or(usize::MAX);
+        let content = segment.content.get(from..).unwrap_or_default();
+        let captured = content
+            .len()
+            .min(usize::try_from(new_bytes).unwrap_or(usize::MAX));
+        let content = content.get(..captured).unwrap_or_default();
+        Pieces {
+            lost_bytes,
+            content,
+            unseen_bytes: new_bytes - content.len() as u64,
+        }
+    }
+}
+
 /// The pieces that one segment adds to its stream, in order; absent ones are empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pieces<'a> {
@@ -55,6 +83,11 @@ pub struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
+    /// How many bytes they are.
+    pub fn length_bytes(&self) -> u64 {
+        self.lost_bytes + self.content.len() as u64 + self.unseen_bytes
+    }
+
     /// The pieces that are there.
     pub fn iter(&self) -> impl Iterator<Item = Piece<'a>> + use<'a> {
         let Self {
@@ -90,22 +123,9 @@ impl<T> Connection<T> {
         }
     }
 
-    /// Puts a segment in its place. One that stands before the place reached (two threads that use one
-    /// direction at once) is taken as it comes.
+    /// Puts a segment in its place.
     pub fn add<'a>(&mut self, segment: &'a Segment<'_>) -> Pieces<'a> {
-        let stream = self.stream(segment.direction);
-        let lost_bytes = segment.position.saturating_sub(stream.position);
-        let length_bytes = u64::from(segment.length_bytes);
-        stream.position = stream
-            .position
-            .max(segment.position.saturating_add(length_bytes));
-        let captured = segment.content.len().min(segment.length_bytes as usize);
-        let content = segment.content.get(..captured).unwrap_or_default();
-        Pieces {
-            lost_bytes,
-            content,
-            unseen_bytes: length_bytes - content.len() as u64,
-        }
+        self.stream(segment.direction).add(segment)
     }
 
     /// The kernel counted up to `position`; tells how many bytes of it had no record.
@@ -122,6 +142,26 @@ impl<T> Connection<T> {
     }
 }
 
+/// What is left of a connection that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The process's end.
+    pub role: Role,
+    streams: [Stream; 2],
+}
+
+impl Ended {
+    /// How many bytes a segment adds to what was told.
+    pub fn add(&mut self, segment: &Segment<'_>) -> u64 {
+        let [receive, transmit] = &mut self.streams;
+        let stream = match segment.direction {
+            Direction::Receive => receive,
+            Direction::Transmit => transmit,
+        };
+        stream.add(segment).length_bytes()
+    }
+}
+
 /// All connections that are open, and those that ended a moment ago. As many as the kernel's table has
 /// places; it refuses what is beyond, and counts it.
 #[derive(Debug)]
@@ -129,7 +169,7 @@ pub struct Connections<T> {
     open: HashMap<ConnectionId, Connection<T>>,
     /// When each of those that ended did, oldest first.
     ended: std::collections::VecDeque<(u64, ConnectionId)>,
-    recent: HashMap<ConnectionId, Role>,
+    recent: HashMap<ConnectionId, Ended>,
 }
 
 impl<T> Default for Connections<T> {
@@ -158,9 +198,9 @@ impl<T> Connections<T> {
         self.recent.contains_key(&id)
     }
 
-    /// The process's end of a connection that ended a moment ago.
-    pub fn ended_role(&self, id: ConnectionId) -> Option<Role> {
-        self.recent.get(&id).copied()
+    /// What is left of a connection that ended a moment ago.
+    pub fn ended_mut(&mut self, id: ConnectionId) -> Option<&mut Ended> {
+        self.recent.get_mut(&id)
     }
 
     /// Takes up a connection.
@@ -172,7 +212,8 @@ impl<T> Connections<T> {
     pub fn remove(&mut self, id: ConnectionId, role: Role, time_ns: u64) -> Option<Connection<T>> {
         let connection = self.open.remove(&id)?;
         self.ended.push_back((time_ns, id));
-        self.recent.insert(id, role);
+        let streams = connection.streams;
+        self.recent.insert(id, Ended { role, streams });
         Some(connection)
     }
 
@@ -256,6 +297,20 @@ mod tests {
         let lying = segment(u64::MAX - 1, 2, b"abcd");
         let pieces = connection.add(&lying);
         assert_eq!((pieces.content, pieces.unseen_bytes), (&b"ab"[..], 0));
+    }
+
+    #[test]
+    fn what_the_count_has_told_is_not_told_again() {
+        let mut connection = connection();
+        assert_eq!(connection.advance(Direction::Receive, 6), 6);
+        assert_eq!(connection.add(&segment(0, 6, b"abcdef")).length_bytes(), 0);
+        let rest = segment(4, 5, b"efgh");
+        let pieces = connection.add(&rest);
+        assert_eq!(
+            (pieces.lost_bytes, pieces.content, pieces.unseen_bytes),
+            (0, &b"gh"[..], 1)
+        );
+        assert_eq!(connection.position(Direction::Receive), 9);
     }
 
     #[test]

@@ -150,8 +150,9 @@ impl Pipeline {
     fn segment(&mut self, segment: &Segment<'_>, steer: &mut impl Steer) {
         let (id, direction) = (segment.connection, segment.direction);
         self.now_ns = self.now_ns.max(segment.time_ns);
-        if let Some(role) = self.connections.ended_role(id) {
-            return self.stray(segment, role);
+        if let Some(ended) = self.connections.ended_mut(id) {
+            let (role, bytes) = (ended.role, ended.add(segment));
+            return self.stray(segment, role, bytes);
         }
         match self.connections.get_mut(id) {
             Some(connection) if connection.pid != segment.pid => self.hand_over(id, segment.pid),
@@ -178,7 +179,7 @@ impl Pipeline {
             role,
             TCP,
             direction,
-            pieces.lost_bytes + u64::from(segment.length_bytes),
+            pieces.length_bytes(),
         );
         let moment = Moment {
             begin_ns: segment.begin_ns,
@@ -199,9 +200,8 @@ impl Pipeline {
 
     /// Bytes on a connection that ended a moment ago: what had arrived before a reset may still be read, and
     /// a send that is answered by a reset ends after the connection.
-    fn stray(&mut self, segment: &Segment<'_>, role: Role) {
+    fn stray(&mut self, segment: &Segment<'_>, role: Role, bytes: u64) {
         let (_, process) = self.process(segment.pid);
-        let bytes = u64::from(segment.length_bytes);
         self.series
             .socket_bytes(process, role, TCP, segment.direction, bytes);
         self.series

@@ -9,7 +9,10 @@ use sockmeter_abi::{
     record::ORIGIN_ADOPTED,
     slot::{PHASE_ABANDONED, PHASE_CLOSED, PHASE_OPEN, Slot},
 };
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, path::Path, time::Duration};
+
+/// Far longer than a program runs from its count to its record.
+const IN_BETWEEN: Duration = Duration::from_millis(2);
 
 impl Live {
     /// Takes in all that happened before now: the table's counts first, then the ring, so that a count
@@ -31,6 +34,8 @@ impl Live {
         }
         self.losses = losses;
         let (time_ns, table) = (now_ns(), self.table());
+        // A call is counted before its record is written: let those that are in between finish.
+        std::thread::sleep(IN_BETWEEN);
         self.drain();
         let listed: HashSet<ConnectionId> = table
             .iter()
@@ -58,7 +63,7 @@ impl Live {
             .push(record, &mut self.pipeline, &self.maps.slots);
     }
 
-    /// The open connections on which segments were sent again.
+    /// The open connections on which segments were sent again; their bytes are left to their records.
     fn resent(&self) -> Vec<Table> {
         let time_ns = now_ns();
         let in_table = self
@@ -68,8 +73,12 @@ impl Live {
         in_table
             .filter_map(|(id, index)| {
                 let slot = self.maps.slots.read(index)?;
-                (slot.retransmits > 0 && slot.connection == id.0 && slot.phase == PHASE_OPEN)
-                    .then(|| tell(index, &slot, time_ns))
+                (slot.retransmits > 0 && slot.connection == id.0 && slot.phase == PHASE_OPEN).then(
+                    || Table {
+                        bytes: [0; 2],
+                        ..tell(index, &slot, time_ns)
+                    },
+                )
             })
             .collect()
     }

@@ -11,6 +11,7 @@
 
 mod checks;
 mod others;
+mod overload;
 mod requests;
 mod restart;
 mod scenario;

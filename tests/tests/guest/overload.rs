@@ -1,0 +1,104 @@
+//! What does not fit is counted. The script is `tests/guest/overload.sh`.
+
+use std::collections::BTreeMap;
+
+use crate::checks::Checks;
+use crate::scenario::Scenario;
+
+const SERVED: &str = "http_server_request_duration_seconds_count";
+const ASKED: &str = "http_client_request_duration_seconds_count";
+const BYTES: &str = "sockmeter_socket_bytes_total";
+const PAYLOAD: &str = "sockmeter_payload_bytes_total";
+const STATUS: &str = "http_response_status_code";
+
+fn scenario() -> Scenario {
+    Scenario::of("overload")
+}
+
+#[test]
+fn a_full_ring_loses_no_byte_and_no_connection() {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    let scrapes = ["ring-before", "flooded"];
+    let flooded = scenario.scrape("flooded");
+    let lost = [("reason", "ring_full_segment")];
+    let lost = flooded.sum("sockmeter_records_lost_total", &lost);
+    checks.between("lost records, of about 8000", lost, 1000.0, 8500.0);
+    let driver = scenario.driver("flood");
+    for (name, sent, received) in [
+        ("flood", "transmit", "receive"),
+        ("nginx", "receive", "transmit"),
+    ] {
+        let pid = ("process_pid", scenario.pid(name));
+        for (direction, want) in [(sent, driver.sent), (received, driver.received)] {
+            let labels = [pid, ("direction", direction)];
+            let what = format!("{name}'s bytes, {direction}");
+            checks.equal(&what, scenario.rise(scrapes, BYTES, &labels), want);
+            // Rule 21: each byte has one outcome.
+            let what = format!("{name}'s payload, {direction}");
+            checks.equal(&what, scenario.rise(scrapes, PAYLOAD, &labels), want);
+        }
+        let opened = flooded.sum("sockmeter_connections_opened_total", &[pid])
+            + flooded.sum("sockmeter_connections_adopted_total", &[pid]);
+        checks.equal(&format!("{name}'s connections"), opened, 8.0);
+        for gauge in [
+            "sockmeter_connections_active",
+            "http_server_active_requests",
+            "http_client_active_requests",
+        ] {
+            checks.equal(&format!("{name}, {gauge}"), flooded.sum(gauge, &[pid]), 0.0);
+        }
+        let counted = flooded.sum(SERVED, &[pid]) + flooded.sum(ASKED, &[pid]);
+        checks.between(&format!("{name}'s requests"), counted, 0.0, 2000.0);
+    }
+}
+
+#[test]
+fn counting_is_exact_again_after_a_flood() {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    let want = BTreeMap::from([("201".to_owned(), 10.0)]);
+    for (name, metric) in [("nginx", SERVED), ("calm", ASKED)] {
+        let labels = [("process_pid", scenario.pid(name)), (STATUS, "201")];
+        let rise = scenario.rise_by(STATUS, ["flooded", "calm"], metric, &labels);
+        checks.equal(&format!("{name}'s requests"), &rise, &want);
+    }
+}
+
+#[test]
+fn a_full_table_counts_what_it_does_not_follow() {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    let driver = scenario.driver("many");
+    let table = scenario.scrape("table");
+    let refused = [("reason", "connection_table_full")];
+    let refused = table.sum("sockmeter_records_lost_total", &refused);
+    checks.between("calls without a place", refused, 1.0, f64::INFINITY);
+    let bytes = |name| table.sum(BYTES, &[("process_pid", scenario.pid(name))]);
+    let followed = bytes("nginx") + bytes("many");
+    let both_ends = 2.0 * (driver.sent + driver.received);
+    checks.between("followed bytes", followed, 1.0, both_ends - 1.0);
+    // Whoever scraped may have had no place either.
+    let untracked = table.sum("sockmeter_untracked_bytes_total", &[]);
+    checks.between("all bytes", followed + untracked, both_ends, f64::INFINITY);
+}
+
+#[test]
+fn a_slot_that_is_used_again_is_captured_again() {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    let driver = scenario.driver("reused");
+    checks.equal("the driver's own count", driver.requests, 200.0);
+    let scrapes = ["slots-before", "slots"];
+    for (name, metric) in [("nginx", SERVED), ("reused", ASKED)] {
+        let labels = [("process_pid", scenario.pid(name))];
+        let rise = scenario.rise_by(STATUS, scrapes, metric, &labels);
+        checks.equal(&format!("{name}'s requests"), &rise, &driver.statuses);
+        let lost = [labels[0], ("outcome", "lost")];
+        checks.equal(
+            &format!("{name}'s lost bytes"),
+            scenario.rise(scrapes, PAYLOAD, &lost),
+            0.0,
+        );
+    }
+}
