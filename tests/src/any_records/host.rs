@@ -1,6 +1,10 @@
 //! A host as a script has it: a few processes and sockets, and the records that tell of them.
 
-use super::{Edge, fragments::FRAGMENTS};
+use super::{
+    Edge,
+    fragments::FRAGMENTS,
+    socket::{Phase, Socket},
+};
 use sockmeter::{
     connections::{ConnectionId, Direction, MEMORY_NS, Role},
     identity::{Facts, Source},
@@ -36,29 +40,13 @@ pub(super) struct Host<'s> {
     now_ns: u64,
     ticked_ns: u64,
     sockets: [Socket; SOCKETS],
+    /// Bytes received and transmitted that the pipeline can know of.
+    moved: [u64; 2],
     losses: [u64; LOSS_REASONS.len()],
     /// Processes that are known from the beginning.
     known: u32,
     /// The last record was the first one of a connection.
     begins: bool,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Socket {
-    generation: u32,
-    phase: Phase,
-    bytes: [u64; 2],
-    retransmits: u32,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Phase {
-    #[default]
-    Unused,
-    Open,
-    Ended {
-        time_ns: u64,
-    },
 }
 
 impl<'s> Host<'s> {
@@ -69,6 +57,7 @@ impl<'s> Host<'s> {
             now_ns: STEP_NS,
             ticked_ns: 0,
             sockets: Default::default(),
+            moved: [0; 2],
             losses: [0; LOSS_REASONS.len()],
             known: 0,
             begins: false,
@@ -79,6 +68,11 @@ impl<'s> Host<'s> {
     pub(super) fn open(&self) -> usize {
         let phases = self.sockets.iter().map(|socket| socket.phase);
         phases.filter(|phase| *phase == Phase::Open).count()
+    }
+
+    /// Bytes received and transmitted that the pipeline can know of.
+    pub(super) fn moved(&self) -> [u64; 2] {
+        self.moved
     }
 
     /// Whether the last record was the first one of a connection.
@@ -187,15 +181,19 @@ impl<'s> Host<'s> {
 
     /// Bytes move of which no record tells.
     fn lose_tail(&mut self, at: usize, detail: u8) {
-        if let Some(Socket {
-            bytes: [receive, transmit],
-            retransmits,
-            ..
-        }) = self.sockets.get_mut(at)
-        {
-            *receive += u64::from(detail & 3) * 1500;
-            *transmit += u64::from(detail >> 2 & 3) * 4500;
-            *retransmits += u32::from(detail >> 4 & 1);
+        let bytes = [
+            u64::from(detail & 3) * 1500,
+            u64::from(detail >> 2 & 3) * 4500,
+        ];
+        let retransmits = u32::from(detail >> 4 & 1);
+        if let Some(socket) = self.sockets.get_mut(at) {
+            let is_open = socket.phase == Phase::Open;
+            socket.retransmits += retransmits;
+            for ((moved, counted), bytes) in socket.bytes.iter_mut().zip(&mut self.moved).zip(bytes)
+            {
+                *moved += bytes;
+                *counted += if is_open { bytes } else { 0 };
+            }
         }
     }
 
@@ -300,15 +298,16 @@ impl<'s> Host<'s> {
         } else {
             Direction::Transmit
         };
+        let way = usize::from(detail & 1);
         let mut position = 0;
-        if let Some(Socket {
-            bytes: [receive, transmit],
-            ..
-        }) = self.sockets.get_mut(at)
-        {
-            let moved = if detail & 1 == 0 { receive } else { transmit };
-            position = *moved + gap_bytes;
-            *moved = position + u64::from(length_bytes);
+        if let (Some(socket), Some(counted)) = (self.sockets.get_mut(at), self.moved.get_mut(way)) {
+            position = socket.bytes.get(way).copied().unwrap_or_default() + gap_bytes;
+            // Nobody knows what was lost after the end.
+            let is_open = socket.phase == Phase::Open;
+            *counted += u64::from(length_bytes) + if is_open { gap_bytes } else { 0 };
+            if let Some(moved) = socket.bytes.get_mut(way) {
+                *moved = position + u64::from(length_bytes);
+            }
         }
         if detail & 32 != 0 && self.edge == Edge::Scraped {
             position = position.saturating_sub(9);
