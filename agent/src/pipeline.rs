@@ -248,6 +248,7 @@ fn read(
         ..
     } = &mut connection.talk;
     let process = *process;
+    let protocol_before = conversation.protocol();
     let account = conversation.read(direction, piece, moment, &mut |heard| {
         let end = End {
             role: heard.role,
@@ -261,7 +262,12 @@ fn read(
     if let Some(speaker) = conversation.speaker(direction) {
         pairing.moved(speaker, moment);
     }
-    tell_account(series, process, conversation.protocol(), direction, account);
+    // With this piece the protocol may have been found, or have ended.
+    let protocol = match protocol_before {
+        "" => conversation.protocol(),
+        known => known,
+    };
+    tell_account(series, process, protocol, direction, account);
 }
 
 /// A finding becomes counts.

@@ -1,3 +1,4 @@
 //! Replay tests, guest tests, captures, fuzz targets; see `tests/`.
 
 pub mod any_bytes;
+pub mod any_records;

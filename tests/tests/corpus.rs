@@ -21,7 +21,7 @@ fn entries(folder: &str) -> io::Result<Vec<PathBuf>> {
 fn every_folder_is_run() {
     let folders = entries("").unwrap();
     let names: Vec<_> = folders.iter().filter_map(|path| path.file_name()).collect();
-    assert_eq!(names, ["http1_any_bytes"]);
+    assert_eq!(names, ["http1_any_bytes", "pipeline_any_records"]);
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub(super) fn tell_account(
     let Account {
         consumed,
         unrecognised_bytes,
+        other_unrecognised_bytes,
     } = account;
     let Consumed {
         parsed_bytes,
@@ -24,16 +25,20 @@ pub(super) fn tell_account(
         lost_bytes,
         opaque_bytes,
     } = consumed;
-    for (outcome, bytes) in [
-        ("parsed", parsed_bytes),
-        ("skipped", skipped_bytes),
-        ("unrecognised", unrecognised_bytes),
-        ("opaque", opaque_bytes),
-        ("lost", lost_bytes),
+    for (outcome, protocol, bytes) in [
+        ("parsed", protocol, parsed_bytes),
+        ("skipped", protocol, skipped_bytes),
+        ("unrecognised", "", unrecognised_bytes),
+        ("opaque", "", opaque_bytes),
+        ("lost", protocol, lost_bytes),
     ] {
         if bytes > 0 {
             series.payload(process, outcome, protocol, direction, bytes);
         }
+    }
+    if other_unrecognised_bytes > 0 {
+        let other = direction.opposite();
+        series.payload(process, "unrecognised", "", other, other_unrecognised_bytes);
     }
 }
 

@@ -234,12 +234,13 @@ impl Conversation {
         } else {
             transmit
         };
+        let kept_bytes = opening.length as u64;
         let Piece::Bytes(bytes) = piece else {
             // The beginning was missed: from here it is as if joined in the middle.
-            let kept = self.kept_bytes();
-            self.state = State::Adrift { segments: 0 };
             let mut account = lost(length(piece));
-            account.consumed.lost_bytes += kept;
+            account.consumed.lost_bytes += kept_bytes;
+            account.other_unrecognised_bytes = self.kept_bytes() - kept_bytes;
+            self.state = State::Adrift { segments: 0 };
             return account;
         };
         if opening.length == 0 {
@@ -259,7 +260,7 @@ impl Conversation {
                 Account::default()
             }
             Verdict::Is(index) => {
-                let others = self.kept_bytes() - kept.length as u64;
+                let other_bytes = self.kept_bytes() - kept_bytes;
                 self.begin(index);
                 let before = kept.bytes.get(..kept.length).unwrap_or_default();
                 let mut account = Account::default();
@@ -267,17 +268,19 @@ impl Conversation {
                     account = self.read(direction, Piece::Bytes(before), kept.moment, emit);
                 }
                 add(&mut account, self.read(direction, piece, moment, emit));
-                account.unrecognised_bytes += others;
+                account.other_unrecognised_bytes += other_bytes;
                 account
             }
             Verdict::Tls => {
-                let kept = self.kept_bytes();
+                let mut account = opaque(kept_bytes + bytes.len() as u64);
+                account.other_unrecognised_bytes = self.kept_bytes() - kept_bytes;
                 self.state = State::Opaque;
-                opaque(kept + bytes.len() as u64)
+                account
             }
             Verdict::Nothing | Verdict::NeedMore => {
                 let mut account = unrecognised(piece);
-                account.unrecognised_bytes += self.kept_bytes();
+                account.unrecognised_bytes += kept_bytes;
+                account.other_unrecognised_bytes = self.kept_bytes() - kept_bytes;
                 self.state = State::Unrecognised;
                 account
             }

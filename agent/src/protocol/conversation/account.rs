@@ -9,6 +9,8 @@ pub struct Account {
     pub consumed: Consumed,
     /// Bytes of no protocol that is known.
     pub unrecognised_bytes: u64,
+    /// Such bytes of the other direction, which were kept until now.
+    pub other_unrecognised_bytes: u64,
 }
 
 pub(super) fn length(piece: Piece<'_>) -> u64 {
@@ -34,7 +36,7 @@ pub(super) fn lost(lost_bytes: u64) -> Account {
             lost_bytes,
             ..Consumed::default()
         },
-        unrecognised_bytes: 0,
+        ..Account::default()
     }
 }
 
@@ -44,7 +46,7 @@ pub(super) fn opaque(opaque_bytes: u64) -> Account {
             opaque_bytes,
             ..Consumed::default()
         },
-        unrecognised_bytes: 0,
+        ..Account::default()
     }
 }
 
@@ -52,6 +54,7 @@ pub(super) fn add(to: &mut Account, from: Account) {
     let Account {
         consumed,
         unrecognised_bytes,
+        other_unrecognised_bytes,
     } = from;
     let Consumed {
         parsed_bytes,
@@ -64,4 +67,5 @@ pub(super) fn add(to: &mut Account, from: Account) {
     to.consumed.lost_bytes += lost_bytes;
     to.consumed.opaque_bytes += opaque_bytes;
     to.unrecognised_bytes += unrecognised_bytes;
+    to.other_unrecognised_bytes += other_unrecognised_bytes;
 }

@@ -1,0 +1,73 @@
+//! What overtook the record of a send waits for it.
+
+use super::*;
+
+const ANSWERED: &str = "sockmeter_request_first_byte_seconds_count";
+const ONE: [&str; 1] = ["{process_pid=\"1\",protocol=\"http1\",role=\"client\"} 1"];
+
+/// A client's answer, whose record comes before the one of its request.
+fn answer_first() -> Bench {
+    let mut bench = Bench::new();
+    bench.opened(Role::Client, false);
+    bench.overtakes = true;
+    bench.receive(OK);
+    bench.overtakes = false;
+    bench
+}
+
+#[test]
+fn an_answer_waits_for_its_request() {
+    let mut bench = answer_first();
+    assert_eq!(bench.series("sockmeter_socket_bytes_total"), [""; 0]);
+    bench.transmit(GET);
+    assert_eq!(bench.series(ANSWERED), ONE);
+    assert_eq!(bench.series("sockmeter_requests_unpaired_total"), [""; 0]);
+}
+
+#[test]
+fn nothing_waits_longer_than_to_the_next_tick() {
+    let mut bench = answer_first();
+    bench.tick(1);
+    assert_eq!(
+        bench.series("sockmeter_socket_bytes_total"),
+        ["{process_pid=\"1\",direction=\"receive\",role=\"client\"} 40"]
+    );
+    assert_eq!(
+        bench.series("sockmeter_requests_unpaired_total"),
+        ["{process_pid=\"1\",protocol=\"http1\",role=\"client\",reason=\"no_request\"} 1"]
+    );
+}
+
+#[test]
+fn an_end_waits_for_what_was_sent_before() {
+    let mut bench = Bench::new();
+    bench.opened(Role::Client, false);
+    bench.overtakes = true;
+    bench.positions = [0, 18];
+    bench.closed();
+    assert_eq!(bench.pipeline.connections_open(), 1);
+    bench.positions = [0, 0];
+    bench.overtakes = false;
+    bench.transmit(GET);
+    assert_eq!(bench.pipeline.connections_open(), 0);
+    assert_eq!(
+        bench.series("sockmeter_requests_unanswered_total"),
+        ["{process_pid=\"1\",protocol=\"http1\",role=\"client\",reason=\"closed\"} 1"]
+    );
+    assert_eq!(
+        bench.series("sockmeter_payload_bytes_total"),
+        ["{process_pid=\"1\",outcome=\"parsed\",protocol=\"http1\",direction=\"transmit\"} 18"]
+    );
+}
+
+#[test]
+fn a_scrape_shows_no_connection_that_has_ended() {
+    let mut bench = answer_first();
+    bench.overtakes = true;
+    bench.closed();
+    assert_eq!(
+        bench.connections_active(),
+        ["{process_pid=\"1\",role=\"client\"} 0"]
+    );
+    assert_eq!(bench.pipeline.connections_open(), 0);
+}

@@ -1,0 +1,33 @@
+//! What applications say, to be put together in any order.
+
+/// Scripts name them by number: append only.
+pub(super) const FRAGMENTS: &[&[u8]] = &[
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    b"POST /a HTTP/1.1\r\nContent-Length: 8192\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 8192\r\n\r\n",
+    b"PUT /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"2000\r\n",
+    b"5\r\nhello\r\n",
+    b"0\r\n\r\n",
+    b"HEAD /c/1 HTTP/1.1\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 304 Not Modified\r\nContent-Length: 70\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\n\r\n",
+    b"CONNECT a:1 HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n",
+    b"GE",
+    b"T /split HTTP/1.1\r\nHost: a\r\n",
+    b"\r\n",
+    b"HTTP/",
+    b"1.1 500 Oh\r\nContent-Length: 0\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00",
+    b"\x16",
+    b"SSH-2.0-OpenSSH_9.2\r\n",
+    b"\x00\xff\x00garbage",
+    b"GET key\r\n",
+];
