@@ -189,10 +189,12 @@ impl<'s> Host<'s> {
         if let Some(socket) = self.sockets.get_mut(at) {
             let is_open = socket.phase == Phase::Open;
             socket.retransmits += retransmits;
-            for ((moved, counted), bytes) in socket.bytes.iter_mut().zip(&mut self.moved).zip(bytes)
-            {
-                *moved += bytes;
-                *counted += if is_open { bytes } else { 0 };
+            for (way, bytes) in bytes.into_iter().enumerate() {
+                socket.bytes[way] += bytes;
+                if is_open {
+                    self.moved[way] += socket.bytes[way] - socket.told[way];
+                    socket.told[way] = socket.bytes[way];
+                }
             }
         }
     }
@@ -301,13 +303,10 @@ impl<'s> Host<'s> {
         let way = usize::from(detail & 1);
         let mut position = 0;
         if let (Some(socket), Some(counted)) = (self.sockets.get_mut(at), self.moved.get_mut(way)) {
-            position = socket.bytes.get(way).copied().unwrap_or_default() + gap_bytes;
-            // Nobody knows what was lost after the end.
-            let is_open = socket.phase == Phase::Open;
-            *counted += u64::from(length_bytes) + if is_open { gap_bytes } else { 0 };
-            if let Some(moved) = socket.bytes.get_mut(way) {
-                *moved = position + u64::from(length_bytes);
-            }
+            position = socket.bytes[way] + gap_bytes;
+            socket.bytes[way] = position + u64::from(length_bytes);
+            *counted += socket.bytes[way] - socket.told[way];
+            socket.told[way] = socket.bytes[way];
         }
         if detail & 32 != 0 && self.edge == Edge::Scraped {
             position = position.saturating_sub(9);

@@ -7,6 +7,9 @@ pub(super) struct Socket {
     pub(super) phase: Phase,
     /// Received and transmitted.
     pub(super) bytes: [u64; 2],
+    /// How many of them the records tell of. What is lost after the end is told by the next segment, if
+    /// there is one.
+    pub(super) told: [u64; 2],
     pub(super) retransmits: u32,
 }
 
