@@ -257,6 +257,7 @@ mod tests {
             time_ns: 0,
             pid: 1,
             overtakes: false,
+            after_end: false,
             content: Cow::Borrowed(content),
         }
     }

@@ -154,6 +154,9 @@ impl Pipeline {
             let (role, bytes) = (ended.role, ended.add(segment));
             return self.stray(segment, role, bytes);
         }
+        if segment.after_end && !self.connections.contains(id) {
+            return self.stray(segment, Role::Unknown, segment.length_bytes.into());
+        }
         match self.connections.get_mut(id) {
             Some(connection) if connection.pid != segment.pid => self.hand_over(id, segment.pid),
             Some(_) => {}

@@ -124,6 +124,9 @@ pub struct Segment<'a> {
     /// Receive: a send on this connection had begun and not ended; its record comes after this one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overtakes: bool,
+    /// The connection had ended: what had arrived before a reset can still be read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_end: bool,
     /// The first bytes, as many as were captured.
     #[serde(borrow, with = "recording::latin1")]
     pub content: Cow<'a, [u8]>,

@@ -24,8 +24,11 @@ use core::ptr;
 use sockmeter_abi::{
     CAPTURE_BYTES_MAX, CAPTURE_TAIL_BYTES, CAPTURE_WINDOW_BYTES, RECEIVE, TRANSMIT,
     field::LOSS_NO_SLOT_BYTES,
-    record::{ORIGIN_ADOPTED, ROLE_UNKNOWN, SEGMENT, Segment},
-    slot::{PHASE_OPEN, Slot},
+    record::{
+        ORIGIN_ADOPTED, PLACE_AFTER_END, PLACE_IN_ORDER, PLACE_OVERTAKES, ROLE_UNKNOWN, SEGMENT,
+        Segment,
+    },
+    slot::{PHASE_CLOSED, PHASE_OPEN, Slot},
 };
 
 const MSG_OOB: i32 = 0x1;
@@ -212,7 +215,7 @@ fn describe(
     let mut record = Segment {
         kind: SEGMENT,
         direction: direction as u8,
-        overtakes: 0,
+        place: PLACE_IN_ORDER,
         length_bytes,
         connection: slot.connection,
         position,
@@ -223,9 +226,14 @@ fn describe(
     };
     if direction == RECEIVE {
         record.begin_ns = arrived_ns(sock);
-        record.overtakes = (slot.send_began_ns != 0) as u8;
+        if slot.send_began_ns != 0 {
+            record.place = PLACE_OVERTAKES;
+        }
     } else {
         slot.send_began_ns = 0;
+    }
+    if slot.phase == PHASE_CLOSED {
+        record.place = PLACE_AFTER_END;
     }
     record
 }

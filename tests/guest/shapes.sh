@@ -8,11 +8,15 @@ HANDLER_PID=$!
 pid handler $HANDLER_PID
 python3 tests/guest/echo.py 8093 2>"$OUT/echo.log" &
 pid echo $!
-node tests/guest/server.js 8091 2>"$OUT/node.log" &
+OTEL_SERVICE_NAME=orders node tests/guest/server.js 8091 2>"$OUT/node.log" &
 NODE_PID=$!
 pid node $NODE_PID
 echo hello >"$WORK/www/file"
-python3 -m http.server 8092 --bind 127.0.0.1 --directory "$WORK/www" >"$OUT/files.log" 2>&1 &
+# In a cgroup as Docker names it (cgroup v2, systemd driver).
+CONTAINER=3f4ab1c5d0b1e7a9f6c2d4e8b0a1c3e5f7092b4d6f8a0c1e3b5d7f9012345678
+mkdir -p "/sys/fs/cgroup/docker-$CONTAINER.scope"
+echo "$CONTAINER" >"$OUT/container"
+bash -c "echo \$\$ >/sys/fs/cgroup/docker-$CONTAINER.scope/cgroup.procs; exec python3 -m http.server 8092 --bind 127.0.0.1 --directory $WORK/www" >"$OUT/files.log" 2>&1 &
 FILES_PID=$!
 pid files $FILES_PID
 touch "$OUT/handled"

@@ -49,12 +49,24 @@ impl Live {
             self.push(Record::Table(table));
         }
         for (index, slot) in table {
-            if slot.phase == PHASE_ABANDONED {
-                self.maps.reclaim(index)?;
-            }
+            self.settle_slot(index, &slot)?;
         }
         self.end_lost_processes();
         self.push(Record::Losses(losses));
+        Ok(())
+    }
+
+    /// The end of a connection was told from its slot: the slot is free, or will be when its socket goes.
+    fn settle_slot(&mut self, index: u32, told: &Slot) -> Result<(), LiveError> {
+        if told.phase == PHASE_CLOSED {
+            self.maps.slots.set_reported(index);
+        }
+        let now = self.maps.slots.read(index);
+        let is_ours = now
+            .is_some_and(|now| now.phase == PHASE_ABANDONED && now.connection == told.connection);
+        if is_ours {
+            self.maps.reclaim(index)?;
+        }
         Ok(())
     }
 
@@ -83,13 +95,16 @@ impl Live {
             .collect()
     }
 
-    /// All connections in the kernel's table.
+    /// The connections in the kernel's table that are open, or whose end found no room in the ring. An end
+    /// that did was told by its record.
     fn table(&self) -> Vec<(u32, Slot)> {
         let slots = &self.maps.slots;
         (0..slots.count())
             .filter_map(|index| Some((index, slots.read(index)?)))
             .filter(|(_, slot)| {
+                let is_told = slot.phase == PHASE_CLOSED && slot.is_unreported == 0;
                 slot.connection != 0
+                    && !is_told
                     && matches!(slot.phase, PHASE_OPEN | PHASE_CLOSED | PHASE_ABANDONED)
             })
             .collect()

@@ -23,6 +23,7 @@ struct Bench {
     positions: [u64; 2],
     /// Of the records that are pushed next.
     overtakes: bool,
+    after_end: bool,
 }
 
 impl Bench {
@@ -37,6 +38,7 @@ impl Bench {
             now_ns: 1_000,
             positions: [0; 2],
             overtakes: false,
+            after_end: false,
         };
         for pid in [1, 2] {
             bench.push(Record::Process(Facts {
@@ -102,6 +104,7 @@ impl Bench {
             time_ns: self.now_ns,
             pid,
             overtakes: self.overtakes,
+            after_end: self.after_end,
             content: Cow::Borrowed(content),
         }));
     }

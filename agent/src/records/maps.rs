@@ -20,7 +20,7 @@ use std::{
     mem::offset_of,
     os::fd::{AsFd, AsRawFd},
     ptr::{self, NonNull},
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
 use zerocopy::FromBytes;
 
@@ -201,6 +201,14 @@ impl Slots {
             chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
         }
         Slot::read_from_bytes(&bytes).ok()
+    }
+
+    /// The end of the slot's connection was told, though not by a record.
+    pub fn set_reported(&self, index: u32) {
+        if let Some(byte) = self.word(index, offset_of!(Slot, is_unreported)) {
+            // SAFETY: a byte inside the live mapping.
+            unsafe { byte.cast::<AtomicU8>().as_ref() }.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Marks a slot as used by nobody.

@@ -131,7 +131,7 @@ fn segment(record: wire::Segment, content: &[u8]) -> Option<Record<'_>> {
     let wire::Segment {
         kind: _,
         direction,
-        overtakes,
+        place,
         length_bytes,
         connection,
         position,
@@ -154,7 +154,8 @@ fn segment(record: wire::Segment, content: &[u8]) -> Option<Record<'_>> {
         begin_ns,
         time_ns,
         pid,
-        overtakes: overtakes != 0,
+        overtakes: place == wire::PLACE_OVERTAKES,
+        after_end: place == wire::PLACE_AFTER_END,
         content: Cow::Borrowed(content),
     }))
 }
@@ -223,7 +224,7 @@ mod tests {
         wire::Segment {
             kind: wire::SEGMENT,
             direction: 1,
-            overtakes: 0,
+            place: 0,
             length_bytes: 10,
             connection: 7,
             position: 100,

@@ -81,6 +81,7 @@ mod tests {
                 time_ns: 2,
                 pid: 3,
                 overtakes: false,
+                after_end: false,
                 content: Cow::Owned((0..=255).collect()),
             }),
             Record::Losses([0, 0, 0, 4, 0, 0, 0, 0]),

@@ -30,6 +30,14 @@ pub const ORIGIN_SEEN: u8 = 0;
 /// `Opened::origin`: the connection was there before the probes; its first use was seen now.
 pub const ORIGIN_ADOPTED: u8 = 1;
 
+/// `Segment::place`: in order.
+pub const PLACE_IN_ORDER: u8 = 0;
+/// `Segment::place`: a receive that ended while a send on its connection had begun and not ended. The send's
+/// record comes after this one, although its bytes may be what was answered.
+pub const PLACE_OVERTAKES: u8 = 1;
+/// `Segment::place`: after the end of its connection; what had arrived before a reset can still be read.
+pub const PLACE_AFTER_END: u8 = 2;
+
 /// `ProcessStarted::cause`: a new process that runs its parent's program.
 pub const CAUSE_FORK: u8 = 1;
 /// `ProcessStarted::cause`: a process began to run another program.
@@ -108,9 +116,8 @@ pub struct Segment {
     pub kind: u16,
     /// [`crate::RECEIVE`] or [`crate::TRANSMIT`].
     pub direction: u8,
-    /// Receive: not zero when a send on this connection had begun and not ended, so that its record comes
-    /// after this one although its bytes may be what was answered.
-    pub overtakes: u8,
+    /// `PLACE_*`: where it stands among the records of its connection.
+    pub place: u8,
     /// Bytes moved: the call's return value.
     pub length_bytes: u32,
     /// The socket's cookie.

@@ -320,6 +320,7 @@ impl<'s> Host<'s> {
             time_ns: self.now_ns,
             pid: pid(detail >> 1),
             overtakes: detail & 65 == 64 && self.edge == Edge::Scraped,
+            after_end: false,
             content: Cow::Borrowed(content),
         })
     }

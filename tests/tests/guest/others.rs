@@ -1,5 +1,7 @@
 //! Other servers than nginx, other clients than the driver. The script is `tests/guest/shapes.sh`.
 
+use std::collections::BTreeSet;
+
 use crate::checks::Checks;
 use crate::scenario::Scenario;
 use crate::truth::access_log;
@@ -76,6 +78,31 @@ fn every_server_and_every_curl_has_series_of_its_own() {
             .collect();
         checks.equal(&format!("name of {server}"), names, vec![executable]);
     }
+}
+
+#[test]
+fn names_come_from_the_environment_and_the_cgroup() {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    let scrape = scenario.scrape("others");
+    let of = |label, name| scrape.values(label, &[("process_pid", scenario.pid(name))]);
+    checks.equal(
+        "node's name",
+        of("service_name", "node"),
+        BTreeSet::from(["orders"]),
+    );
+    let container = scenario.text("container");
+    let id = BTreeSet::from([container.trim()]);
+    checks.equal(
+        "the container of http.server",
+        of("container_id", "files"),
+        id,
+    );
+    checks.equal(
+        "the container of node",
+        of("container_id", "node"),
+        BTreeSet::new(),
+    );
 }
 
 /// A load generator's count, both ends, and nginx's log.

@@ -69,6 +69,21 @@ fn an_end_without_a_beginning_counts_both() {
 }
 
 #[test]
+fn bytes_that_are_read_long_after_the_end_open_nothing() {
+    let mut bench = Bench::new();
+    bench.opened(Role::Server, false);
+    bench.closed();
+    bench.tick(10_000_000_000);
+    bench.after_end = true;
+    bench.receive(GET);
+    assert_eq!(bench.pipeline.connections_open(), 0);
+    assert_eq!(
+        bench.series("sockmeter_payload_bytes_total"),
+        ["{process_pid=\"1\",outcome=\"lost\",direction=\"receive\"} 18"]
+    );
+}
+
+#[test]
 fn the_table_reveals_bytes_and_retransmits_once() {
     let mut bench = Bench::new();
     bench.opened(Role::Server, false);
