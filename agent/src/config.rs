@@ -65,7 +65,7 @@ pub struct Kernel {
     /// connection beyond it is counted and not measured.
     #[serde(deserialize_with = "within::<_, 1, 1_048_576>")]
     pub connections_max: u32,
-    /// Bytes copied from one send or receive call, at most: 0 to 8192. Default 4096, which holds the
+    /// Bytes copied from one send or receive call, at most: 0 to 8192. Default 8192, which holds the
     /// heads of nearly all messages. 0 copies nothing: traffic and connections without requests.
     #[serde(deserialize_with = "within::<_, 0, CAPTURE_BYTES_MAX>")]
     pub capture_bytes_max: u32,
@@ -178,7 +178,7 @@ impl Default for Kernel {
         Self {
             ring_bytes: sockmeter_abi::RING_BYTES_DEFAULT,
             connections_max: sockmeter_abi::CONNECTIONS_MAX_DEFAULT,
-            capture_bytes_max: 4096,
+            capture_bytes_max: sockmeter_abi::CAPTURE_BYTES_MAX,
             drain_interval_milliseconds: 10,
         }
     }

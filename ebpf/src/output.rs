@@ -26,7 +26,7 @@ static LOSSES: PerCpuArray<[u64; LOSS_COUNTERS]> = PerCpuArray::with_max_entries
 
 /// Bytes to capture of a call on a connection for which the agent has not said otherwise.
 #[unsafe(no_mangle)]
-static CAPTURE_BYTES: Global<u32> = Global::new(4096);
+static CAPTURE_BYTES: Global<u32> = Global::new(CAPTURE_BYTES_MAX);
 
 /// Where a segment is put together before it is copied into the ring: its size is only known at run
 /// time, which `bpf_ringbuf_reserve` does not accept. Twice the capture limit because the verifier

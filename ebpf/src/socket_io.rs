@@ -366,7 +366,7 @@ fn gather(place: Place, wanted: u64, draft: *mut Draft) -> u32 {
     base += offset;
     let mut room = length - offset;
     let mut done = 0;
-    let mut left = wanted.min(CAPTURE_MASK);
+    let mut left = wanted.min(u64::from(CAPTURE_BYTES_MAX));
     for _ in 0..GATHER_MAX {
         if room >= left || vector == 0 {
             let status = copy(draft, done, base, left);
@@ -384,24 +384,26 @@ fn gather(place: Place, wanted: u64, draft: *mut Draft) -> u32 {
     done as u32
 }
 
-/// One less than the capture limit, a power of two.
-const CAPTURE_MASK: u64 = CAPTURE_BYTES_MAX as u64 - 1;
-
 /// Copies `length` bytes of user memory to `at` in the draft's content; zero if it could.
 #[inline(always)]
 fn copy(draft: *mut Draft, at: u64, base: u64, length: u64) -> i64 {
     let (mut at, mut length) = (at, length);
     // SAFETY: moves registers to themselves, which hides from LLVM that both are in range: it would drop the
-    // masks that show it to the verifier. (Without an instruction, line numbers would repeat an offset.)
+    // bounds that show it to the verifier. (Without an instruction, line numbers would repeat an offset.)
     unsafe {
         core::arch::asm!("{0} = {0}", inout(reg) at);
         core::arch::asm!("{0} = {0}", inout(reg) length);
     };
-    // SAFETY: after masking, both are at most half the content buffer.
+    if length > u64::from(CAPTURE_BYTES_MAX) {
+        return -1;
+    }
+    // A power of two, so this is a mask; what would begin at the limit is not copied.
+    at &= u64::from(CAPTURE_BYTES_MAX) - 1;
+    // SAFETY: after that, both are at most half the content buffer.
     unsafe {
         let to = ptr::addr_of_mut!((*draft).content)
             .cast::<u8>()
-            .add((at & CAPTURE_MASK) as usize);
-        bpf_probe_read_user(to.cast(), (length & CAPTURE_MASK) as u32, base as *const _)
+            .add(at as usize);
+        bpf_probe_read_user(to.cast(), length as u32, base as *const _)
     }
 }

@@ -48,6 +48,9 @@ end_driver asks-node
 end_driver asks-files
 for port in 8080/ok 8091/things 8092/file; do curl -fsS -o "$WORK/curl.out" "http://127.0.0.1:$port"; done
 scrape curl
+LONG=$(head -c 7000 /dev/zero | tr '\0' x)
+for port in 8091/things 8092/file; do curl -fsS -H "X-Long: $LONG" -o "$WORK/curl.out" "http://127.0.0.1:$port"; done
+scrape long-heads
 echo "node $(basename "$(readlink /proc/$NODE_PID/exe)")" >"$OUT/executables"
 echo "files $(basename "$(readlink /proc/$FILES_PID/exe)")" >>"$OUT/executables"
 

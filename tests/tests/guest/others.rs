@@ -81,6 +81,18 @@ fn every_server_and_every_curl_has_series_of_its_own() {
 }
 
 #[test]
+fn heads_of_7_kb_count() {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    for server in ["node", "files"] {
+        let own = [("process_pid", scenario.pid(server))];
+        let scrapes = ["curl", "long-heads"];
+        checks.equal(server, scenario.rise(scrapes, SERVED, &own), 1.0);
+        checks.equal(server, scenario.rise(scrapes, UNANSWERED, &own), 0.0);
+    }
+}
+
+#[test]
 fn names_come_from_the_environment_and_the_cgroup() {
     let scenario = scenario();
     let mut checks = Checks::default();
