@@ -5,6 +5,7 @@ use sockmeter::{
     check,
     cli::{self, Cli, Command},
     config::Config,
+    health::Verdict,
     host,
     live::Live,
     log,
@@ -99,7 +100,10 @@ fn announce(live: &Live, listener: &TcpListener) -> io::Result<()> {
             "probe is off: {why}"
         );
     }
-    let attached = live.probes().verdicts().len() - check::faults(live.probes().verdicts()).count();
+    let verdicts = live.probes().verdicts().iter();
+    let attached = verdicts
+        .filter(|probe| probe.verdict == Verdict::Attached)
+        .count();
     tracing::info!(
         programs = attached,
         connections = live.connections_open(),

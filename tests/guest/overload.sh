@@ -5,9 +5,23 @@
 printf '[kernel]\nring_bytes = 4096\n' >"$WORK/ring.toml"
 printf '[kernel]\nconnections_max = 4\n' >"$WORK/table.toml"
 
-step "2000 requests through a ring of one page"
+step "a socket that outlives its connection: reset, and still held by this shell"
 start_nginx
 start_agent ring --config "$WORK/ring.toml"
+python3 -c 'import socket, time
+listener = socket.create_server(("127.0.0.1", 8094))
+held = listener.accept()
+time.sleep(600)' &
+DEAF_PID=$!
+wait_for 30 "the deaf server" listens 8094
+exec {HELD}<>/dev/tcp/127.0.0.1/8094
+echo unread >&"$HELD"
+kill -KILL "$DEAF_PID"
+wait "$DEAF_PID" || true
+# Longer than an ended connection is remembered.
+sleep 3
+
+step "2000 requests through a ring of one page"
 scrape ring-before
 start_driver flood 127.0.0.1:8080
 tell flood "open 8"
@@ -16,6 +30,7 @@ tell flood "close"
 wait_for 20 "nginx to close" nobody_connected 8080
 scrape flooded
 end_driver flood
+exec {HELD}>&-
 
 step "one request after the other through the same ring"
 start_driver calm 127.0.0.1:8080

@@ -54,6 +54,24 @@ fn a_full_ring_loses_no_byte_and_no_connection() {
 }
 
 #[test]
+fn a_socket_that_outlives_its_connection_counts_once() {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    let shell = [("process_executable_name", "bash"), ("role", "client")];
+    for scrape in ["ring-before", "flooded"] {
+        let scrape = scenario.scrape(scrape);
+        for (metric, want) in [
+            ("sockmeter_connections_opened_total", 1.0),
+            ("sockmeter_connections_adopted_total", 0.0),
+            ("sockmeter_connections_active", 0.0),
+            (BYTES, 7.0),
+        ] {
+            checks.equal(metric, scrape.sum(metric, &shell), want);
+        }
+    }
+}
+
+#[test]
 fn counting_is_exact_again_after_a_flood() {
     let scenario = scenario();
     let mut checks = Checks::default();
