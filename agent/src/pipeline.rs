@@ -150,27 +150,15 @@ impl Pipeline {
     fn segment(&mut self, segment: &Segment<'_>, steer: &mut impl Steer) {
         let (id, direction) = (segment.connection, segment.direction);
         self.now_ns = self.now_ns.max(segment.time_ns);
-        if let Some(ended) = self.connections.ended_mut(id) {
-            let (role, bytes) = (ended.role, ended.add(segment));
-            return self.stray(segment, role, bytes);
+        let holder = self
+            .connections
+            .get_mut(id)
+            .map(|connection| connection.pid);
+        if holder.is_none() && !self.take_up(segment) {
+            return;
         }
-        if segment.after_end && !self.connections.contains(id) {
-            return self.stray(segment, Role::Unknown, segment.length_bytes.into());
-        }
-        match self.connections.get_mut(id) {
-            Some(connection) if connection.pid != segment.pid => self.hand_over(id, segment.pid),
-            Some(_) => {}
-            // The record of its beginning was lost.
-            None => self.open_unknown(
-                id,
-                Beginning {
-                    slot: None,
-                    role: Role::Unknown,
-                    is_joined: true,
-                    pid: segment.pid,
-                    remote: NOBODY,
-                },
-            ),
+        if holder.is_some_and(|pid| pid != segment.pid) {
+            self.hand_over(id, segment.pid);
         }
         let Some(connection) = self.connections.get_mut(id) else {
             return;
@@ -199,6 +187,30 @@ impl Pipeline {
                 .connection_active(connection.talk.process, now_role, TCP, 1);
         }
         steer_capture(id, connection, direction, steer);
+    }
+
+    /// Bytes on a connection that is not open here: it has ended, or the record of its beginning was lost
+    /// and it is open from now on, which the result tells.
+    fn take_up(&mut self, segment: &Segment<'_>) -> bool {
+        let id = segment.connection;
+        if let Some(ended) = self.connections.ended_mut(id) {
+            let (role, bytes) = (ended.role, ended.add(segment));
+            self.stray(segment, role, bytes);
+            return false;
+        }
+        if segment.after_end {
+            self.stray(segment, Role::Unknown, segment.length_bytes.into());
+            return false;
+        }
+        let beginning = Beginning {
+            slot: None,
+            role: Role::Unknown,
+            is_joined: true,
+            pid: segment.pid,
+            remote: NOBODY,
+        };
+        self.open_unknown(id, beginning);
+        true
     }
 
     /// Bytes on a connection that ended a moment ago: what had arrived before a reset may still be read, and

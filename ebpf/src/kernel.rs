@@ -94,7 +94,6 @@ types! {
     SOCK_REMOTE_V4: Sock => u32;
     SOCK_LOCAL_V6: Sock => u64;
     SOCK_REMOTE_V6: Sock => u64;
-    SOCK_STATE: Sock => u8;
     SOCK_SHUTDOWN: Sock => u8;
     SOCK_ERROR: Sock => i32;
     SOCK_PROTOCOL: Sock => u16;

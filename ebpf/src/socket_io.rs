@@ -163,13 +163,11 @@ fn segment(
         pid,
         ..describe(sock, slot, direction, length as u32, time_ns)
     };
-    let is_told = match message {
+    // What finds no room is counted where it is submitted, and the slot has counted the bytes.
+    match message {
         Some(message) if copied && wanted > 0 => with_content(record, message, wanted),
         _ => output::submit(SEGMENT, record),
     };
-    if !is_told {
-        slot.lost_bytes[direction] += length as u64;
-    }
 }
 
 /// How many bytes of the next call in a direction the agent wants to see.

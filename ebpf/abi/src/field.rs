@@ -16,7 +16,6 @@ macro_rules! kernel_fields {
             SOCK_REMOTE_V4: 4, "sock", "__sk_common.skc_daddr";
             SOCK_LOCAL_V6: 16, "sock", "__sk_common.skc_v6_rcv_saddr";
             SOCK_REMOTE_V6: 16, "sock", "__sk_common.skc_v6_daddr";
-            SOCK_STATE: 1, "sock", "__sk_common.skc_state";
             SOCK_SHUTDOWN: 1, "sock", "sk_shutdown";
             SOCK_ERROR: 4, "sock", "sk_err";
             SOCK_PROTOCOL: 2, "sock", "sk_protocol";

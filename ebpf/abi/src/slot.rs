@@ -28,8 +28,6 @@ pub struct Slot {
     pub opened_ns: u64,
     /// Bytes received and transmitted, as the calls' return values say.
     pub bytes: [u64; 2],
-    /// Bytes of segments that found no room in the ring, received and transmitted.
-    pub lost_bytes: [u64; 2],
     /// Agent: the connection that `skip_until` and `capture_bytes` are meant for. The agent is late by nature,
     /// and the slot may belong to another connection by then.
     pub steered: u64,
@@ -59,4 +57,4 @@ pub struct Slot {
     pub endpoints: Endpoints,
 }
 
-const _: () = assert!(size_of::<Slot>() == 152);
+const _: () = assert!(size_of::<Slot>() == 136);
