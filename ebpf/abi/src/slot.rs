@@ -60,7 +60,11 @@ pub struct Slot {
     /// Not zero: bytes were received whose record is still to come.
     pub is_receiving: u8,
     /// Always zero.
-    pub reserved: [u8; 7],
+    pub reserved: u8,
+    /// The socket's error number when the connection broke while bytes were left to read.
+    pub errno: u16,
+    /// Always zero.
+    pub reserved2: u32,
     /// Who is connected.
     pub endpoints: Endpoints,
 }
