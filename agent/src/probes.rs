@@ -3,6 +3,7 @@
 //! One refused program costs one feature, never the agent; what is essential for it is said by each
 //! program in its family's list.
 
+pub mod datagrams;
 pub mod process_life;
 pub mod socket_io;
 pub mod socket_life;
@@ -91,6 +92,7 @@ pub const ALL: &[&Family] = &[
     &process_life::FAMILY,
     &socket_life::FAMILY,
     &socket_io::FAMILY,
+    &datagrams::FAMILY,
 ];
 
 /// Why the probes cannot be had at all.

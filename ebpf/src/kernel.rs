@@ -24,6 +24,8 @@ pub enum Sock {}
 pub enum Socket {}
 /// `struct tcp_sock`.
 pub enum TcpSock {}
+/// `struct udp_sock`.
+pub enum UdpSock {}
 /// `struct msghdr`.
 pub enum Message {}
 /// `struct task_struct`.
@@ -99,12 +101,19 @@ types! {
     SOCK_PROTOCOL: Sock => u16;
     SOCKET_SOCK: Socket => Typed<Sock>;
     TCP_CLOCK_NS: TcpSock => u64;
+    UDP_PENDING: UdpSock => u32;
+    UDP_SEGMENT_BYTES: UdpSock => u16;
+    MESSAGE_FLAGS: Message => u32;
+    MESSAGE_CONTROL: Message => u64;
+    MESSAGE_CONTROL_BYTES: Message => u64;
     MESSAGE_ITER_KIND: Message => u8;
     MESSAGE_ITER_OFFSET: Message => u64;
     MESSAGE_ITER_SEGMENTS: Message => u64;
     MESSAGE_ITER_BUFFER: Message => u64;
     TASK_TGID: Task => u32;
     TASK_PID: Task => u32;
+    TASK_LEADER: Task => Typed<Task>;
+    TASK_EXECS: Task => u64;
     TASK_PARENT: Task => Typed<Task>;
     TASK_SIGNAL: Task => Typed<Signal>;
     TASK_START_BOOTTIME: Task => u64;
@@ -133,7 +142,7 @@ numbers! {
     ITER_SINGLE;
     /// `ITER_IOVEC`: a vector of buffers.
     ITER_VECTOR;
-    /// Arguments of `tcp_recvmsg`: 6 up to 5.18, 5 up to 6.18, then 4.
+    /// Arguments of `tcp_recvmsg`, and of its siblings for other protocols: 6 up to 5.18, 5 up to 6.18, then 4.
     RECEIVE_ARITY;
     /// Arguments of `inet_csk_accept`: 4 up to 6.9, then 2.
     ACCEPT_ARITY;

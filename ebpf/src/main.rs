@@ -7,6 +7,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod datagrams;
 mod kernel;
 mod output;
 mod process_life;

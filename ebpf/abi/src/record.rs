@@ -3,6 +3,7 @@
 //! Every record starts with its kind (`u16`, first field). Times are `CLOCK_MONOTONIC` nanoseconds,
 //! the clock of `bpf_ktime_get_ns`. Pids are thread group ids in the initial pid namespace.
 
+use crate::datagram::Run;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// [`Opened`]: a connection was established (connect) or taken over by a process (accept).
@@ -17,6 +18,8 @@ pub const CLOSED: u16 = 4;
 pub const PROCESS_STARTED: u16 = 5;
 /// [`ProcessEnded`]: the last thread of a process ended.
 pub const PROCESS_ENDED: u16 = 6;
+/// [`RunEnded`]: the datagrams of a program are all counted. (7 is taken by a loss counter.)
+pub const RUN_ENDED: u16 = 8;
 
 /// The role is not known to the kernel side: the connection was open before the probes.
 pub const ROLE_UNKNOWN: u8 = 0;
@@ -202,6 +205,18 @@ pub struct ProcessEnded {
     pub time_ns: u64,
 }
 
+/// A program that used datagrams ended, or another one took its place; comes ahead of the record that tells so.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct RunEnded {
+    /// [`RUN_ENDED`].
+    pub kind: u16,
+    /// Always zero.
+    pub reserved: [u16; 3],
+    /// Which.
+    pub run: Run,
+}
+
 const _: () = assert!(size_of::<Endpoints>() == 40);
 const _: () = assert!(size_of::<Opened>() == 80);
 const _: () = assert!(size_of::<ConnectFailed>() == 72);
@@ -209,3 +224,4 @@ const _: () = assert!(size_of::<Segment>() == 48);
 const _: () = assert!(size_of::<Closed>() == 48);
 const _: () = assert!(size_of::<ProcessStarted>() == 136);
 const _: () = assert!(size_of::<ProcessEnded>() == 16);
+const _: () = assert!(size_of::<RunEnded>() == 24);

@@ -1,0 +1,71 @@
+//! Datagrams: the kernel's table of what each run sent and received, and what is told of it.
+
+use super::maps::{MapError, refused, take};
+use aya::{
+    Ebpf,
+    maps::{MapData, PerCpuHashMap},
+};
+use serde::{Deserialize, Serialize};
+pub use sockmeter_abi::datagram::{Moved, Run};
+use sockmeter_abi::record::{RUN_ENDED, RunEnded};
+use zerocopy::{FromBytes, transmute};
+
+/// What a process sent and received in datagrams since it was told last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Datagrams {
+    /// The process.
+    pub pid: u32,
+    /// Its start, nanoseconds since boot: the pid may be another process's by now.
+    pub start_boottime_ns: u64,
+    /// Datagrams received and transmitted.
+    pub datagrams: [u64; 2],
+    /// Bytes received and transmitted.
+    pub bytes: [u64; 2],
+}
+
+/// The run whose end a record from the ring tells, if it tells that.
+pub fn ended(bytes: &[u8]) -> Option<Run> {
+    let (record, _) = RunEnded::read_from_prefix(bytes).ok()?;
+    let RunEnded {
+        kind,
+        reserved: _,
+        run,
+    } = record;
+    (kind == RUN_ENDED).then_some(run)
+}
+
+/// The table. Entries are made by the kernel side and removed by the agent.
+pub struct DatagramTable(PerCpuHashMap<MapData, [u32; 4], [u64; 4]>);
+
+impl DatagramTable {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, MapError> {
+        let map = PerCpuHashMap::try_from(take(ebpf, "DATAGRAMS")?);
+        map.map(Self).map_err(refused("DATAGRAMS"))
+    }
+
+    /// The runs in it.
+    pub fn runs(&self) -> impl Iterator<Item = Run> {
+        self.0
+            .keys()
+            .map_while(Result::ok)
+            .map(|key| transmute!(key))
+    }
+
+    /// What a run moved so far, over all CPUs; nothing if it is not in the table.
+    pub fn moved(&self, run: Run) -> Option<Moved> {
+        let per_cpu = self.0.get(&transmute!(run), 0).ok()?;
+        let mut sums = [0; 4];
+        for counts in per_cpu.iter() {
+            for (sum, count) in sums.iter_mut().zip(counts) {
+                *sum += count;
+            }
+        }
+        Some(transmute!(sums))
+    }
+
+    /// Takes a run out.
+    pub fn remove(&mut self, run: Run) {
+        // Fails only when it is not there.
+        let _ = self.0.remove(&transmute!(run));
+    }
+}
