@@ -16,7 +16,7 @@ use crate::{
     probes::{ProbeError, Probes},
     records::{
         ConnectionId, Direction, KernelMaps, Record,
-        datagrams::ended,
+        datagrams::Mark,
         maps::{MapError, Slots},
         recording,
     },
@@ -311,8 +311,11 @@ impl Live {
         let mut count = 0;
         while count < DRAIN_RECORDS_MAX {
             let more = ring.next(|bytes| {
-                let record = match ended(bytes) {
-                    Some(run) => datagrams.finish(table, run).map(Record::Datagrams),
+                let record = match Mark::parse(bytes) {
+                    Some(Mark { run, is_over }) if is_over => {
+                        datagrams.finish(table, run).map(Record::Datagrams)
+                    }
+                    Some(Mark { run, .. }) => datagrams.more(table, run).map(Record::Datagrams),
                     None => intake.parse(bytes),
                 };
                 if let Some(record) = record {

@@ -1,6 +1,7 @@
 //! Attach family: datagrams sent and received on UDP sockets, counted per program that runs in a process.
 //!
-//! The agent reads the counts when it is asked for them, and when a program ends; a datagram makes no record.
+//! The agent reads the counts when it is asked for them, and when a program ends. Only a program's first datagram
+//! makes a record, so that the agent can look who it is.
 //! UDP-Lite takes the same functions and counts as UDP.
 
 use crate::{
@@ -28,7 +29,7 @@ use sockmeter_abi::{
     RECEIVE, TRANSMIT,
     datagram::{Moved, RUNS_MAX, Run},
     field::{LOSS_NO_RUN, LOSS_NO_RUN_BYTES},
-    record::{RUN_ENDED, RunEnded},
+    record::{RUN_MARK, RunMark},
 };
 
 const MSG_PEEK: i32 = 0x2;
@@ -250,11 +251,31 @@ fn count(direction: usize, datagrams: u64, bytes: u64) {
     }
     // SAFETY: takes no arguments; the verifier knows the result as `struct task_struct`.
     let run = run(Typed(unsafe { bpf_get_current_task_btf() }.cast()));
-    let Some(moved) = moved(&run) else {
+    if let Some(moved) = DATAGRAMS.get_ptr_mut(run) {
+        add(moved, direction, datagrams, bytes);
+        return;
+    }
+    let nothing = Moved {
+        datagrams: [0; 2],
+        bytes: [0; 2],
+    };
+    // Fails without room, and if another CPU was first.
+    let is_first = DATAGRAMS
+        .insert(run, nothing, u64::from(BPF_NOEXIST))
+        .is_ok();
+    let Some(moved) = DATAGRAMS.get_ptr_mut(run) else {
         output::lost(LOSS_NO_RUN, datagrams);
         output::lost(LOSS_NO_RUN_BYTES, bytes);
         return;
     };
+    add(moved, direction, datagrams, bytes);
+    if is_first {
+        mark(run, false);
+    }
+}
+
+#[inline(always)]
+fn add(moved: *mut Moved, direction: usize, datagrams: u64, bytes: u64) {
     // SAFETY: a live map value, private to this CPU.
     unsafe {
         (*moved).datagrams[direction] += datagrams;
@@ -262,19 +283,17 @@ fn count(direction: usize, datagrams: u64, bytes: u64) {
     }
 }
 
-/// A run's counts on this CPU.
 #[inline(always)]
-fn moved(run: &Run) -> Option<*mut Moved> {
-    if let Some(moved) = DATAGRAMS.get_ptr_mut(run) {
-        return Some(moved);
-    }
-    let nothing = Moved {
-        datagrams: [0; 2],
-        bytes: [0; 2],
-    };
-    // It may exist by now: another CPU may have been first.
-    let _ = DATAGRAMS.insert(run, nothing, u64::from(BPF_NOEXIST));
-    DATAGRAMS.get_ptr_mut(run)
+fn mark(run: Run, is_over: bool) {
+    output::submit(
+        RUN_MARK,
+        RunMark {
+            kind: RUN_MARK,
+            is_over: u16::from(is_over),
+            reserved: 0,
+            run,
+        },
+    );
 }
 
 /// The program that runs in a task's process.
@@ -292,13 +311,6 @@ pub fn run(task: Typed<Task>) -> Run {
 #[inline(always)]
 pub fn ended(run: Run) {
     if DATAGRAMS.get_ptr(run).is_some() {
-        output::submit(
-            RUN_ENDED,
-            RunEnded {
-                kind: RUN_ENDED,
-                reserved: [0; 3],
-                run,
-            },
-        );
+        mark(run, true);
     }
 }

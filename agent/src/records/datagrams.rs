@@ -7,7 +7,7 @@ use aya::{
 };
 use serde::{Deserialize, Serialize};
 pub use sockmeter_abi::datagram::{Moved, Run};
-use sockmeter_abi::record::{RUN_ENDED, RunEnded};
+use sockmeter_abi::record::{RUN_MARK, RunMark};
 use zerocopy::{FromBytes, transmute};
 
 /// What a process sent and received in datagrams since it was told last.
@@ -23,15 +23,30 @@ pub struct Datagrams {
     pub bytes: [u64; 2],
 }
 
-/// The run whose end a record from the ring tells, if it tells that.
-pub fn ended(bytes: &[u8]) -> Option<Run> {
-    let (record, _) = RunEnded::read_from_prefix(bytes).ok()?;
-    let RunEnded {
-        kind,
-        reserved: _,
-        run,
-    } = record;
-    (kind == RUN_ENDED).then_some(run)
+/// A record from the ring that says to look into the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The run to look at.
+    pub run: Run,
+    /// It is over, so it is the last look.
+    pub is_over: bool,
+}
+
+impl Mark {
+    /// Reads a record, if it is one of these.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let (record, _) = RunMark::read_from_prefix(bytes).ok()?;
+        let RunMark {
+            kind,
+            is_over,
+            reserved: _,
+            run,
+        } = record;
+        (kind == RUN_MARK).then_some(Self {
+            run,
+            is_over: is_over != 0,
+        })
+    }
 }
 
 /// The table. Entries are made by the kernel side and removed by the agent.

@@ -18,8 +18,8 @@ pub const CLOSED: u16 = 4;
 pub const PROCESS_STARTED: u16 = 5;
 /// [`ProcessEnded`]: the last thread of a process ended.
 pub const PROCESS_ENDED: u16 = 6;
-/// [`RunEnded`]: the datagrams of a program are all counted. (7 is taken by a loss counter.)
-pub const RUN_ENDED: u16 = 8;
+/// [`RunMark`]: a program uses datagrams, or will use no more. (7 is taken by a loss counter.)
+pub const RUN_MARK: u16 = 8;
 
 /// The role is not known to the kernel side: the connection was open before the probes.
 pub const ROLE_UNKNOWN: u8 = 0;
@@ -205,14 +205,17 @@ pub struct ProcessEnded {
     pub time_ns: u64,
 }
 
-/// A program that used datagrams ended, or another one took its place; comes ahead of the record that tells so.
+/// A program moved its first datagram; or one that did has ended, or another took its place, which comes ahead of the
+/// record that tells so. Its counts are in the table.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub struct RunEnded {
-    /// [`RUN_ENDED`].
+pub struct RunMark {
+    /// [`RUN_MARK`].
     pub kind: u16,
+    /// Not zero: it is over.
+    pub is_over: u16,
     /// Always zero.
-    pub reserved: [u16; 3],
+    pub reserved: u32,
     /// Which.
     pub run: Run,
 }
@@ -224,4 +227,4 @@ const _: () = assert!(size_of::<Segment>() == 48);
 const _: () = assert!(size_of::<Closed>() == 48);
 const _: () = assert!(size_of::<ProcessStarted>() == 136);
 const _: () = assert!(size_of::<ProcessEnded>() == 16);
-const _: () = assert!(size_of::<RunEnded>() == 24);
+const _: () = assert!(size_of::<RunMark>() == 24);

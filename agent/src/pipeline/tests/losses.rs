@@ -18,7 +18,10 @@ fn losses_grow_by_what_is_new() {
             "{reason=\"ring_full_segment\"} 8"
         ]
     );
-    assert_eq!(bench.pipeline.losses(), [0, 2, 0, 8, 0, 0, 0, 1500, 0, 0, 0]);
+    assert_eq!(
+        bench.pipeline.losses(),
+        [0, 2, 0, 8, 0, 0, 0, 1500, 0, 0, 0]
+    );
 }
 
 #[test]
