@@ -153,6 +153,7 @@ impl Probes {
             .override_global("AGENT_PID", &agent_pid, true)
             .override_global("CAPTURE_BYTES", &config.kernel.capture_bytes_max, true)
             .map_max_entries("RING", config.kernel.ring_bytes)
+            .map_max_entries("DATAGRAMS", config.kernel.datagram_processes_max)
             .map_max_entries("SLOTS", config.kernel.connections_max)
             .map_max_entries("FREE_SLOTS", config.kernel.connections_max);
         let mut ebpf = loader

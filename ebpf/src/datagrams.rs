@@ -6,9 +6,10 @@
 
 use crate::{
     kernel::{
-        MESSAGE_CONTROL, MESSAGE_CONTROL_BYTES, MESSAGE_FLAGS, Message, RECEIVE_ARITY, SOCK_FAMILY,
-        Sock, TASK_EXECS, TASK_LEADER, TASK_START_BOOTTIME, TASK_TGID, Task, Typed, UDP_PENDING,
-        UDP_SEGMENT_BYTES, UdpSock, word,
+        MESSAGE_CONTROL, MESSAGE_CONTROL_BYTES, MESSAGE_FLAGS, Message, PACKET_END, PACKET_HEAD,
+        PACKET_SEGMENT_BYTES, Packet, PacketShared, RECEIVE_ARITY, SOCK_FAMILY, Sock, TASK_EXECS,
+        TASK_LEADER, TASK_START_BOOTTIME, TASK_TGID, Task, Typed, UDP_PENDING, UDP_SEGMENT_BYTES,
+        UdpSock, word,
     },
     output,
     watch::{self, AF_INET, AF_INET6},
@@ -27,7 +28,7 @@ use aya_ebpf::{
 use core::ptr;
 use sockmeter_abi::{
     RECEIVE, TRANSMIT,
-    datagram::{Moved, RUNS_MAX, Run},
+    datagram::{Moved, RUNS_MAX_DEFAULT, Run},
     field::{LOSS_NO_RUN, LOSS_NO_RUN_BYTES},
     record::{RUN_MARK, RunMark},
 };
@@ -52,9 +53,9 @@ struct Control {
     kind: i32,
 }
 
-/// What each run moved. Not one that evicts: counts must not get lost.
+/// What each run moved; the loader sets the size. Not one that evicts: counts must not get lost.
 #[map]
-static DATAGRAMS: PerCpuHashMap<Run, Moved> = PerCpuHashMap::with_max_entries(RUNS_MAX, 0);
+static DATAGRAMS: PerCpuHashMap<Run, Moved> = PerCpuHashMap::with_max_entries(RUNS_MAX_DEFAULT, 0);
 
 /// How many calls that are under way on a socket add to a datagram that an earlier call began. Only sockets
 /// on which that ever happened have it.
@@ -106,6 +107,24 @@ pub fn datagram_receive(ctx: FExitContext) -> i32 {
 #[fexit(function = "udpv6_recvmsg")]
 pub fn datagram_receive6(ctx: FExitContext) -> i32 {
     received(&ctx);
+    0
+}
+
+/// What a call received is being freed: one datagram, which counts at the call's return, or several that the
+/// kernel joined on their way in (UDP_GRO, since 5.0).
+#[fentry(function = "skb_consume_udp")]
+pub fn datagram_joined(ctx: FEntryContext) -> i32 {
+    let packet = Typed::<Packet>(ctx.arg(1));
+    let length: i32 = ctx.arg(2);
+    let shared =
+        (PACKET_HEAD.load(packet) + u64::from(PACKET_END.load(packet))) as *const PacketShared;
+    let segment_bytes = PACKET_SEGMENT_BYTES
+        .load_untyped(Typed(shared))
+        .unwrap_or(0);
+    // Negative if it was only peeked at.
+    if segment_bytes != 0 && length > i32::from(segment_bytes) {
+        count(RECEIVE, pieces(length as u64, segment_bytes) - 1, 0);
+    }
     0
 }
 
@@ -186,7 +205,13 @@ fn segments(sock: Typed<Sock>, message: Typed<Message>, length: u64) -> u64 {
         control_segment_bytes(message)
     };
     let of_socket = || UDP_SEGMENT_BYTES.load_untyped(udp(sock)).unwrap_or(0);
-    let segment_bytes = u64::from(own.unwrap_or_else(of_socket));
+    pieces(length, own.unwrap_or_else(of_socket))
+}
+
+/// Datagrams in so many bytes; also no bytes are one.
+#[inline(always)]
+fn pieces(length: u64, segment_bytes: u16) -> u64 {
+    let segment_bytes = u64::from(segment_bytes);
     if segment_bytes == 0 || length <= segment_bytes {
         1
     } else {

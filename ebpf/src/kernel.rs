@@ -26,6 +26,10 @@ pub enum Socket {}
 pub enum TcpSock {}
 /// `struct udp_sock`.
 pub enum UdpSock {}
+/// `struct sk_buff`.
+pub enum Packet {}
+/// `struct skb_shared_info`, which lies at a packet's end.
+pub enum PacketShared {}
 /// `struct msghdr`.
 pub enum Message {}
 /// `struct task_struct`.
@@ -103,6 +107,9 @@ types! {
     TCP_CLOCK_NS: TcpSock => u64;
     UDP_PENDING: UdpSock => u32;
     UDP_SEGMENT_BYTES: UdpSock => u16;
+    PACKET_HEAD: Packet => u64;
+    PACKET_END: Packet => u32;
+    PACKET_SEGMENT_BYTES: PacketShared => u16;
     MESSAGE_FLAGS: Message => u32;
     MESSAGE_CONTROL: Message => u64;
     MESSAGE_CONTROL_BYTES: Message => u64;

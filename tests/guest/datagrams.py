@@ -10,7 +10,7 @@ import threading
 import time
 
 V4, V6, MAPPED = "127.0.0.1", "::1", "::ffff:127.0.0.1"
-SOL_UDP, UDP_CORK, UDP_SEGMENT = 17, 1, 103
+SOL_UDP, UDP_CORK, UDP_SEGMENT, UDP_GRO = 17, 1, 103, 104
 MSG_MORE, MSG_TRUNC, MSG_ERRQUEUE, MSG_PROBE = 0x8000, 0x20, 0x2000, 0x10
 IP_RECVERR = 11
 
@@ -259,6 +259,20 @@ def segments():
             take(receiver, size)
 
 
+def joined():
+    for to in [V4, V6]:
+        receiver, sender = pair(to)
+        receiver.setsockopt(SOL_UDP, UDP_GRO, 1)
+        own = (SOL_UDP, UDP_SEGMENT, struct.pack("H", 300))
+        for size, segments in [(2950, 10), (300, 1), (3000, 10), (301, 2)]:
+            sent(sender.sendmsg([b"a" * size], [own]), segments)
+            # On loopback they stay together.
+            assert len(receiver.recv(65536, socket.MSG_PEEK)) == size
+            note("receive", segments, len(receiver.recv(65536)))
+        sent(sender.send(b"b" * 500))
+        take(receiver, 500)
+
+
 def files():
     with open("/run/work/datagrams.file", "wb") as file:
         file.write(b"a" * 10_000)
@@ -348,6 +362,7 @@ CASES = {
     "burst": burst,
     "threads": threads,
     "segments": segments,
+    "joined": joined,
     "files": files,
     "older": older,
     "forks": forks,

@@ -1,7 +1,7 @@
 # Scenario: datagrams over all paths; programs and processes that follow each other. `datagrams.rs` judges.
 . tests/guest/lib.sh
 
-CASES="ipv4 ipv6 mapped many peek truncated empty more errors burst threads segments files forks execs"
+CASES="ipv4 ipv6 mapped many peek truncated empty more errors burst threads segments joined files forks execs"
 
 # A shell that is its own program, and not one of the tree of this one.
 COURIER="$WORK/courier"
@@ -48,6 +48,25 @@ wait $SECOND
 pid first $FIRST
 pid second $SECOND
 scrape reused
+stop_agent
+
+step "three processes at once in a table for two"
+printf '[kernel]\ndatagram_processes_max = 2\n' >"$WORK/table.toml"
+start_agent table --config "$WORK/table.toml"
+RUNNING=()
+for name in one two three; do
+  mkfifo "$WORK/$name"
+  "$COURIER" -c 'printf 55555 >/dev/udp/127.0.0.1/9; echo sent; read' <>"$WORK/$name" >"$OUT/$name.sent" &
+  RUNNING+=($!)
+  wait_for 20 "courier $name" test -s "$OUT/$name.sent"
+done
+scrape table
+for name in one two three; do echo >"$WORK/$name"; done
+wait "${RUNNING[@]}"
+# There is room again, after the next drain.
+sleep 0.5
+"$COURIER" -c 'printf 333 >/dev/udp/127.0.0.1/9'
+scrape room
 stop_agent
 
 step "200 processes of one datagram each, whose ends find no room: a ring of one page, and an agent that is stopped"

@@ -63,3 +63,28 @@ pub(super) fn stale(runs: Vec<Run>) -> Vec<Run> {
         .filter(|run| newest.get(&run.pid) != Some(&age(run)) || is_gone(run.pid))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_stale_without_its_process_or_behind_a_newer_one() {
+        let run = |pid, start_boottime_ns, execs| Run {
+            pid,
+            execs,
+            start_boottime_ns,
+        };
+        let own = std::process::id();
+        // Above every pid that the kernel gives (PID_MAX_LIMIT).
+        let nobody = 1 << 23;
+        let runs = [
+            run(own, 5, 2),
+            run(own, 5, 1),
+            run(own, 4, 3),
+            run(nobody, 9, 9),
+        ];
+        assert_eq!(stale(runs.to_vec()), runs[1..]);
+        assert_eq!(stale(vec![runs[1]]), []);
+    }
+}

@@ -49,5 +49,11 @@ pub const FAMILY: Family = Family {
             essential: false,
             gives: "datagrams and bytes received over IPv6",
         },
+        Program {
+            name: "datagram_joined",
+            attach: Attach::Entry("skb_consume_udp"),
+            essential: false,
+            gives: "how many datagrams one receive call returned at once (UDP_GRO)",
+        },
     ],
 };

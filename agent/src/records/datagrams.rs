@@ -84,3 +84,44 @@ impl DatagramTable {
         let _ = self.0.remove(&transmute!(run));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::IntoBytes;
+
+    #[test]
+    fn a_mark_is_told_from_other_records() {
+        let run = Run {
+            pid: 7,
+            execs: 2,
+            start_boottime_ns: 9,
+        };
+        let record = |kind, is_over| RunMark {
+            kind,
+            is_over,
+            reserved: 0,
+            run,
+        };
+        for (is_over, want) in [(0, false), (1, true)] {
+            let mark = Mark::parse(record(RUN_MARK, is_over).as_bytes());
+            let want = Mark { run, is_over: want };
+            assert_eq!(mark, Some(want));
+        }
+        assert_eq!(Mark::parse(record(RUN_MARK - 1, 0).as_bytes()), None);
+        assert_eq!(Mark::parse(&record(RUN_MARK, 0).as_bytes()[..23]), None);
+    }
+
+    #[test]
+    fn keys_and_values_keep_their_order() {
+        let run = Run {
+            pid: 1,
+            execs: 2,
+            start_boottime_ns: 3 << 32 | 4,
+        };
+        let key: [u32; 4] = transmute!(run);
+        assert_eq!(key, [1, 2, 4, 3]);
+        let moved: Moved = transmute!([1_u64, 2, 3, 4]);
+        assert_eq!((moved.datagrams, moved.bytes), ([1, 2], [3, 4]));
+    }
+}

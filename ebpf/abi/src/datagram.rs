@@ -2,9 +2,9 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Programs that can be counted at once. Each process that used a UDP socket (to ask a name server, say) is one
-/// until it ends; 32 bytes for each on every processor.
-pub const RUNS_MAX: u32 = 8 * 1024;
+/// Runs that can be counted at once unless the configuration says otherwise. Each process that used a UDP socket
+/// (to ask a name server, say) is one until it ends; 32 bytes for each on every processor.
+pub const RUNS_MAX_DEFAULT: u32 = 8 * 1024;
 
 /// A program that runs in a process, from its exec (or fork) to the next exec or the process's end. No two are ever
 /// equal, so that counts cannot go to the next program of a process, or to the next process of a pid.

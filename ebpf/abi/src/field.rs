@@ -23,6 +23,9 @@ macro_rules! kernel_fields {
             TCP_CLOCK_NS: 8, "tcp_sock", "tcp_clock_cache";
             UDP_PENDING: 4, "udp_sock", "pending";
             UDP_SEGMENT_BYTES: 2, "udp_sock", "gso_size";
+            PACKET_HEAD: 8, "sk_buff", "head";
+            PACKET_END: 4, "sk_buff", "end";
+            PACKET_SEGMENT_BYTES: 2, "skb_shared_info", "gso_size";
             MESSAGE_FLAGS: 4, "msghdr", "msg_flags";
             MESSAGE_CONTROL: 8, "msghdr", "msg_control";
             MESSAGE_CONTROL_BYTES: 8, "msghdr", "msg_controllen";

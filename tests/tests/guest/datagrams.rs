@@ -60,6 +60,7 @@ cases! {
     ten_thousand_in_a_burst: "burst";
     threads_count_together: "threads";
     each_segment_of_a_call_counts: "segments";
+    each_segment_that_arrives_at_once_counts: "joined";
     rule_06_sendfile_and_splice: "files";
     only_what_moved_since_the_start: "older";
     a_child_counts_for_its_program: "forks";
@@ -132,6 +133,22 @@ fn a_full_ring_loses_no_datagram() {
         scenario.text("ring.entries").trim(),
         "[]",
     );
+}
+
+#[test]
+fn a_full_table_says_what_it_did_not_count() {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    for (scrape, want) in [("table", [2.0, 10.0]), ("room", [3.0, 13.0])] {
+        let scrape = scenario.scrape(scrape);
+        checks.equal("counted", moved(&scrape, "transmit", &[]), want);
+        let full = [("reason", "datagram_table_full")];
+        let uncounted = [
+            scrape.sum("sockmeter_records_lost_total", &full),
+            scrape.sum("sockmeter_untracked_bytes_total", &[]),
+        ];
+        checks.equal("not counted", uncounted, [1.0, 5.0]);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn losses_grow_by_what_is_new() {
     // The counters never go back; if they seem to, nothing is counted twice.
     bench.push(Record::Losses([0, 2, 0, 6, 0, 0, 0, 1500, 0, 0, 0]));
     bench.push(Record::Losses([0, 2, 0, 8, 0, 0, 0, 1500, 0, 0, 0]));
-    // Bytes of connections that are not followed are no records.
+    // Bytes that nobody was told of are no records.
     assert_eq!(
         bench.series("sockmeter_records_lost_total"),
         [
