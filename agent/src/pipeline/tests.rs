@@ -1,6 +1,7 @@
 //! Records in, series out: the joints between the stages.
 
 mod gaps;
+mod datagrams;
 mod losses;
 mod order;
 mod steering;
