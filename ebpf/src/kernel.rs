@@ -24,6 +24,12 @@ pub enum Sock {}
 pub enum Socket {}
 /// `struct tcp_sock`.
 pub enum TcpSock {}
+/// `struct inet_bind_bucket`: what the kernel keeps of a local port that is in use.
+pub enum BindBucket {}
+/// `struct net`: a network namespace.
+pub enum Net {}
+/// `struct file`.
+pub enum File {}
 /// `struct msghdr`.
 pub enum Message {}
 /// `struct task_struct`.
@@ -97,8 +103,18 @@ types! {
     SOCK_SHUTDOWN: Sock => u8;
     SOCK_ERROR: Sock => i32;
     SOCK_PROTOCOL: Sock => u16;
+    SOCK_STATE: Sock => u8;
+    SOCK_COOKIE: Sock => u64;
+    SOCK_NET: Sock => Typed<Net>;
+    SOCK_USER_LOCKS: Sock => u8;
+    SOCK_QUEUE_LENGTH: Sock => u32;
+    SOCK_QUEUE_LIMIT: Sock => u32;
+    SOCK_DROPS: Sock => u32;
+    NET_INODE: Net => u32;
     SOCKET_SOCK: Socket => Typed<Sock>;
     TCP_CLOCK_NS: TcpSock => u64;
+    TCP_BIND_BUCKET: TcpSock => Typed<BindBucket>;
+    BUCKET_REUSE: BindBucket => i8;
     MESSAGE_ITER_KIND: Message => u8;
     MESSAGE_ITER_OFFSET: Message => u64;
     MESSAGE_ITER_SEGMENTS: Message => u64;

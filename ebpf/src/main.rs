@@ -7,7 +7,9 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod adoption;
 mod kernel;
+mod listeners;
 mod output;
 mod process_life;
 mod socket_io;

@@ -10,7 +10,7 @@ use crate::{
         TcpSock, Typed, now_ns, word,
     },
     output::{self, Draft},
-    watch::{self, Followed},
+    watch::{self, Before, Followed},
 };
 use aya_ebpf::{
     helpers::{
@@ -25,7 +25,7 @@ use sockmeter_abi::{
     CAPTURE_BYTES_MAX, CAPTURE_TAIL_BYTES, CAPTURE_WINDOW_BYTES, RECEIVE, TRANSMIT,
     field::LOSS_NO_SLOT_BYTES,
     record::{
-        ORIGIN_ADOPTED, PLACE_AFTER_END, PLACE_IN_ORDER, PLACE_OVERTAKES, ROLE_UNKNOWN, SEGMENT,
+        PLACE_AFTER_END, PLACE_IN_ORDER, PLACE_OVERTAKES, ROLE_UNKNOWN, SEGMENT,
         Segment,
     },
     slot::{PHASE_CLOSED, PHASE_OPEN, Slot},
@@ -253,19 +253,19 @@ fn with_content(record: Segment, message: Typed<Message>, wanted: u32) -> bool {
     output::submit_draft(draft, captured_bytes)
 }
 
-/// Begins to follow a connection that was open before the probes.
+/// Begins to follow a connection that was open before the probes and that no walk has found.
 #[inline(always)]
 fn adopt(sock: Typed<Sock>, pid: u32, time_ns: u64) -> Option<Followed> {
-    let Followed { index, slot } = watch::follow(sock)?;
+    let before = Before {
+        pid,
+        role: ROLE_UNKNOWN,
+        phase: PHASE_OPEN,
+        time_ns,
+    };
+    let Followed { index, slot } = watch::adopt(sock, before)?;
+    // If a walk has found it meanwhile, the agent is told twice, which it minds no more than once.
     // SAFETY: a live map value.
-    let slot_ref = unsafe { &mut *slot };
-    slot_ref.opened_ns = time_ns;
-    slot_ref.pid = pid;
-    slot_ref.role = ROLE_UNKNOWN;
-    slot_ref.origin = ORIGIN_ADOPTED;
-    slot_ref.phase = PHASE_OPEN;
-    watch::endpoints(sock, ptr::addr_of_mut!(slot_ref.endpoints));
-    output::opened(index, slot_ref, 0);
+    output::opened(index, unsafe { &*slot }, 0);
     Some(Followed { index, slot })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     kernel::{ACCEPT_ARITY, SOCK_ERROR, SOCK_PROTOCOL, SOCK_SHUTDOWN, Sock, Typed, now_ns, word},
-    output,
+    listeners, output,
     watch::{self, Followed},
 };
 use aya_ebpf::{
@@ -44,7 +44,9 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
         (_, SYN_SENT) => connect_begins(sock),
         (SYN_SENT | SYN_RECV, ESTABLISHED) => connect_succeeded(sock),
         (SYN_SENT, CLOSE) => connect_failed(sock),
-        (CLOSE | LISTEN | SYN_RECV, _) | (_, ESTABLISHED | CLOSE_WAIT | LISTEN) => {}
+        (_, LISTEN) => listeners::begins(sock),
+        (LISTEN, _) => listeners::ends(sock),
+        (CLOSE | SYN_RECV, _) | (_, ESTABLISHED | CLOSE_WAIT) => {}
         (_, CLOSE) => closed(sock),
         // shutdown(SHUT_WR) also comes by here, but leaves a connection that still receives.
         (_, FIN_WAIT1..) if SOCK_SHUTDOWN.load(sock) & SHUTDOWN_MASK == SHUTDOWN_MASK => {

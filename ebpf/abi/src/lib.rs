@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 pub mod field;
+pub mod listener;
 pub mod record;
 pub mod slot;
 
