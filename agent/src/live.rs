@@ -4,6 +4,7 @@
 //! asks, so that an answer holds everything that happened before the question.
 
 mod answer;
+mod listeners;
 mod reconcile;
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     series,
     serve::Ask,
 };
+use listeners::Listening;
 use rustix::time::{ClockId, clock_gettime};
 use sockmeter_abi::{RECEIVE, TRANSMIT};
 use std::{
@@ -75,6 +77,7 @@ pub struct Live {
     ticked_ns: u64,
     /// What the kernel's loss counters said last.
     losses: [u64; sockmeter_abi::field::LOSS_COUNTERS],
+    listening: Listening,
 }
 
 /// What stands between the ring and the pipeline.
@@ -212,8 +215,9 @@ impl Live {
             pause_min: Duration::from_millis(config.kernel.drain_interval_milliseconds.into()),
             ticked_ns: 0,
             losses: [0; sockmeter_abi::field::LOSS_COUNTERS],
+            listening: Listening::default(),
         };
-        live.adopt();
+        live.walk();
         live.drain();
         memory::give_back();
         Ok(live)
@@ -229,19 +233,26 @@ impl Live {
         self.pipeline.connections_open()
     }
 
-    /// Takes up what was open before the probes: they are attached, so nothing falls in between.
-    fn adopt(&mut self) {
-        match adoption::list(Path::new(PROC), now_ns()) {
-            Ok(adopted) => {
-                for adopted in adopted {
-                    let record = Record::Adopted(adopted);
-                    self.intake
-                        .push(record, &mut self.pipeline, &self.maps.slots);
-                }
+    /// Takes up the connections and listening sockets that no program has seen. The kernel side follows each
+    /// from the moment at which the walk comes by it, and what happens to it then is in the ring behind this.
+    fn walk(&mut self) {
+        let time_ns = now_ns();
+        self.listening.walked(time_ns);
+        let told = match self.probes.walk() {
+            Ok(told) => told,
+            Err(error) => {
+                tracing::warn!(
+                    "cannot walk over the open files; connections that are already open count from their next use: {error}"
+                );
+                return;
             }
-            Err(error) => tracing::warn!(
-                "cannot list the connections that are already open, they count from their first use: {error}"
-            ),
+        };
+        for adopted in adoption::read(&told, time_ns) {
+            if !self.pipeline.knows(adopted.connection) {
+                let record = Record::Adopted(adopted);
+                self.intake
+                    .push(record, &mut self.pipeline, &self.maps.slots);
+            }
         }
     }
 
@@ -255,6 +266,7 @@ impl Live {
             match tokio::time::timeout(pause, asks.recv()).await {
                 Ok(Some(ask)) => {
                     self.settle()?;
+                    self.read_listeners()?;
                     self.answer(ask);
                 }
                 Ok(None) => break,

@@ -78,6 +78,7 @@ impl Bench {
     fn adopted(&mut self, role: Role) {
         self.push(Record::Adopted(Adopted {
             connection: ConnectionId(7),
+            slot: None,
             role,
             pid: 1,
             time_ns: self.now_ns,
