@@ -45,8 +45,9 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
         (SYN_SENT | SYN_RECV, ESTABLISHED) => connect_succeeded(sock),
         (SYN_SENT, CLOSE) => connect_failed(sock),
         (_, LISTEN) => listeners::begins(sock),
-        (LISTEN, _) => listeners::ends(sock),
-        (CLOSE | SYN_RECV, _) | (_, ESTABLISHED | CLOSE_WAIT) => {}
+        // A new server socket also comes from there (to SYN_RECV), as a copy that still has the cookie too.
+        (LISTEN, CLOSE) => listeners::ends(sock),
+        (CLOSE | LISTEN | SYN_RECV, _) | (_, ESTABLISHED | CLOSE_WAIT) => {}
         (_, CLOSE) => closed(sock),
         // shutdown(SHUT_WR) also comes by here, but leaves a connection that still receives.
         (_, FIN_WAIT1..) if SOCK_SHUTDOWN.load(sock) & SHUTDOWN_MASK == SHUTDOWN_MASK => {
