@@ -241,9 +241,7 @@ impl Live {
         let told = match self.probes.walk() {
             Ok(told) => told,
             Err(error) => {
-                tracing::warn!(
-                    "cannot walk over the open files; connections that are already open count from their next use: {error}"
-                );
+                self.listening.cannot_walk(&error);
                 return;
             }
         };

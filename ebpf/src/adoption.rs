@@ -151,8 +151,8 @@ fn is_held(sock: Typed<Sock>) -> bool {
 /// nobody else has unless it listened itself, and its port was bound. A client's port is bound by connect(),
 /// which marks the port's bucket (`__inet_hash_connect` sets `fastreuse` to -1, and never shares a bucket that
 /// has not that mark), or by the process, which the socket remembers and a copy forgets. What remains is unknown:
-/// bind() to port 0 before connect(), and servers that called listen() with 0. Before 6.3 the
-/// process's own choice is in a bit field, which is not read: such a client is unknown too.
+/// bind() to port 0 before connect(), and servers that called listen() with 0. In 6.1 the process's own choice
+/// is in a bit field, which is not read: such a client is unknown too.
 #[inline(always)]
 fn told_role(sock: Typed<Sock>, tcp: Typed<TcpSock>) -> u8 {
     let bucket = TCP_BIND_BUCKET.load(tcp);

@@ -2,7 +2,7 @@
 
 use super::{Live, LiveError, PROC, now_ns};
 use crate::records::{ConnectionId, Listener, Record};
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, io, path::Path};
 
 /// After this long without a walk, the next question begins one: a process may have closed a listening socket
 /// that its child still serves.
@@ -17,14 +17,31 @@ pub(super) struct Listening {
     /// As it was told last, by cookie; without its time.
     told: HashMap<u64, Listener>,
     walked_ns: u64,
-    /// The read fails; said once.
-    is_silent: bool,
+    /// What fails is said once: walks,
+    has_said_walk: bool,
+    /// and reads.
+    has_said_read: bool,
 }
 
 impl Listening {
     /// A walk has found who holds what.
     pub(super) fn walked(&mut self, time_ns: u64) {
         self.walked_ns = time_ns;
+    }
+
+    /// A walk fails.
+    pub(super) fn cannot_walk(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.has_said_walk, true) {
+            tracing::warn!(
+                "cannot walk over the open files; what is older than the agent counts from its next use: {error}"
+            );
+        }
+    }
+
+    fn cannot_read(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.has_said_read, true) {
+            tracing::warn!("cannot read accept queues: {error}");
+        }
     }
 
     fn is_due(&self, time_ns: u64, is_homeless: bool) -> bool {
@@ -92,10 +109,7 @@ impl Live {
     /// One listening socket as it is now; nothing if it does not listen any more.
     fn read_listener(&mut self, cookie: u64) -> Option<Listener> {
         if let Err(error) = self.probes.read_listener(cookie) {
-            if !self.listening.is_silent {
-                tracing::warn!("accept queues cannot be read: {error}");
-            }
-            self.listening.is_silent = true;
+            self.listening.cannot_read(&error);
             return None;
         }
         let sockmeter_abi::listener::Listener {
