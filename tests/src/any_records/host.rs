@@ -229,6 +229,7 @@ impl<'s> Host<'s> {
         self.begin(at, false);
         Record::Adopted(Adopted {
             connection: self.id(at),
+            slot: None,
             role: role(detail),
             pid: pid(detail >> 2),
             time_ns: self.now_ns,
