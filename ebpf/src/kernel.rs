@@ -2,7 +2,10 @@
 
 use aya_ebpf::{
     EbpfContext, Global,
-    helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel},
+    helpers::{
+        bpf_ktime_get_ns, bpf_probe_read_kernel,
+        generated::{bpf_jiffies64, bpf_skc_to_tcp_sock},
+    },
 };
 use core::marker::PhantomData;
 use sockmeter_abi::field::ABSENT;
@@ -105,6 +108,10 @@ types! {
     SOCK_PROTOCOL: Sock => u16;
     SOCKET_SOCK: Socket => Typed<Sock>;
     TCP_CLOCK_NS: TcpSock => u64;
+    TCP_NEXT_SEQUENCE: TcpSock => u32;
+    TCP_READ_SEQUENCE: TcpSock => u32;
+    TCP_UPPER_LAYER: TcpSock => u64;
+    LAST_DATA_TICKS: TcpSock => u32;
     UDP_PENDING: UdpSock => u32;
     UDP_SEGMENT_BYTES: UdpSock => u16;
     PACKET_HEAD: Packet => u64;
@@ -149,10 +156,21 @@ numbers! {
     ITER_SINGLE;
     /// `ITER_IOVEC`: a vector of buffers.
     ITER_VECTOR;
-    /// Arguments of `tcp_recvmsg`, and of its siblings for other protocols: 6 up to 5.18, 5 up to 6.18, then 4.
+    /// Arguments of `udp_recvmsg` and `udpv6_recvmsg`: 6 up to 5.18, 5 up to 6.18, then 4.
     RECEIVE_ARITY;
     /// Arguments of `inet_csk_accept`: 4 up to 6.9, then 2.
     ACCEPT_ARITY;
+}
+
+/// Nanoseconds of a tick; the agent reads it from the coarse clock.
+#[unsafe(no_mangle)]
+pub static TICK_NS: Global<u64> = Global::new(0);
+
+/// Ticks since boot or so, as the kernel keeps them with sockets (`tcp_jiffies32`).
+#[inline(always)]
+pub fn ticks() -> u32 {
+    // SAFETY: takes no arguments.
+    unsafe { bpf_jiffies64() as u32 }
 }
 
 /// Now, on the monotonic clock.
@@ -160,6 +178,13 @@ numbers! {
 pub fn now_ns() -> u64 {
     // SAFETY: takes no arguments.
     unsafe { bpf_ktime_get_ns() }
+}
+
+/// The TCP half of a socket; its pointer is null for any other.
+#[inline(always)]
+pub fn tcp(sock: Typed<Sock>) -> Typed<TcpSock> {
+    // SAFETY: the verifier knows `sock` as `struct sock`; the result is null or a typed pointer.
+    Typed(unsafe { bpf_skc_to_tcp_sock(sock.0.cast_mut().cast()) }.cast())
 }
 
 /// Word `index` of a tracing context: the arguments, then the return value. Written as inline assembly

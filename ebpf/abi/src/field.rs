@@ -21,6 +21,10 @@ macro_rules! kernel_fields {
             SOCK_PROTOCOL: 2, "sock", "sk_protocol";
             SOCKET_SOCK: 8, "socket", "sk";
             TCP_CLOCK_NS: 8, "tcp_sock", "tcp_clock_cache";
+            TCP_NEXT_SEQUENCE: 4, "tcp_sock", "rcv_nxt";
+            TCP_READ_SEQUENCE: 4, "tcp_sock", "copied_seq";
+            TCP_UPPER_LAYER: 8, "inet_connection_sock", "icsk_ulp_ops";
+            LAST_DATA_TICKS: 4, "inet_connection_sock", "icsk_ack.lrcvtime";
             UDP_PENDING: 4, "udp_sock", "pending";
             UDP_SEGMENT_BYTES: 2, "udp_sock", "gso_size";
             PACKET_HEAD: 8, "sk_buff", "head";
@@ -62,7 +66,7 @@ macro_rules! kernel_enumerators {
 macro_rules! kernel_arities {
     ($use:ident) => {
         $use! {
-            RECEIVE_ARITY: "tcp_recvmsg";
+            RECEIVE_ARITY: "udp_recvmsg";
             ACCEPT_ARITY: "inet_csk_accept";
         }
     };
