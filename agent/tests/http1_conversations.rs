@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use sockmeter::protocol::{
-    Consumed, Message, Piece, Protocol, Request, Response, Speaker, Step, http1,
+    Consumed, Message, Piece, Protocol, Request, Response, Speaker, Start, Step, http1,
 };
 use std::collections::VecDeque;
 
@@ -189,7 +189,7 @@ struct Reading {
 
 impl Reading {
     fn new() -> Self {
-        let reader = (http1::KIND.reader)();
+        let reader = (http1::KIND.reader)(Start::Beginning);
         Self {
             reader,
             steps: Vec::new(),

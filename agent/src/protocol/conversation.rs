@@ -4,7 +4,9 @@ mod account;
 
 pub use account::Account;
 
-use super::{ALL, Message, Piece, Protocol, RECOGNITION_BYTES_MAX, Recognition, Speaker, Step};
+use super::{
+    ALL, Message, Piece, Protocol, RECOGNITION_BYTES_MAX, Recognition, Speaker, Start, Step,
+};
 use crate::connections::{Direction, Role};
 use account::{add, length, lost, opaque, unrecognised};
 
@@ -31,13 +33,26 @@ enum State {
     /// Too few bytes so far.
     Opening([Opening; 2]),
     /// Joined in its middle: waiting for a segment that begins a message.
-    Adrift { segments: u32 },
+    Adrift {
+        segments: u32,
+        /// Which way bytes that were passed over went last.
+        passed: Option<Direction>,
+    },
     /// Read by a protocol.
     Known(Box<dyn Protocol>),
     /// TLS, or what came after an upgrade.
     Opaque,
     /// None of the protocols.
     Unrecognised,
+}
+
+impl State {
+    const fn joined() -> Self {
+        Self::Adrift {
+            segments: 0,
+            passed: None,
+        }
+    }
 }
 
 /// The first bytes of one direction, kept until they suffice.
@@ -127,7 +142,7 @@ impl Conversation {
     /// A conversation that begins, or that is joined in its middle.
     pub fn new(role: Role, is_joined: bool) -> Self {
         let state = if is_joined || role == Role::Unknown {
-            State::Adrift { segments: 0 }
+            State::joined()
         } else {
             State::Opening([Opening::default(); 2])
         };
@@ -240,7 +255,7 @@ impl Conversation {
             let mut account = lost(length(piece));
             account.consumed.lost_bytes += kept_bytes;
             account.other_unrecognised_bytes = self.kept_bytes() - kept_bytes;
-            self.state = State::Adrift { segments: 0 };
+            self.state = State::joined();
             return account;
         };
         if opening.length == 0 {
@@ -261,7 +276,7 @@ impl Conversation {
             }
             Verdict::Is(index) => {
                 let other_bytes = self.kept_bytes() - kept_bytes;
-                self.begin(index);
+                self.begin(index, Start::Beginning);
                 let before = kept.bytes.get(..kept.length).unwrap_or_default();
                 let mut account = Account::default();
                 if !before.is_empty() {
@@ -295,12 +310,23 @@ impl Conversation {
         moment: Moment,
         emit: &mut Emit<'_>,
     ) -> Account {
-        let State::Adrift { segments } = &mut self.state else {
+        let State::Adrift { segments, passed } = &mut self.state else {
             return unrecognised(piece);
         };
-        let Piece::Bytes(bytes) = piece else {
-            return lost(length(piece));
+        let passed_before = *passed;
+        let bytes = match piece {
+            Piece::Bytes(bytes) => bytes,
+            Piece::Unseen(bytes) => {
+                *passed = Some(direction);
+                return lost(bytes);
+            }
+            // By the time that a loss is noticed, what was asked in it is answered; see `http1::adrift`.
+            Piece::Lost(bytes) => {
+                *passed = None;
+                return lost(bytes);
+            }
         };
+        *passed = Some(direction);
         *segments += 1;
         let is_given_up = *segments > ADRIFT_SEGMENTS_MAX;
         let opening = bytes.get(..RECOGNITION_BYTES_MAX).unwrap_or(bytes);
@@ -314,7 +340,14 @@ impl Conversation {
         };
         if let Some(index) = found {
             self.role = role_of(Speaker::Client, direction);
-            self.begin(index);
+            self.begin(
+                index,
+                if passed_before == Some(direction) {
+                    Start::JoinedBehindClient
+                } else {
+                    Start::Joined
+                },
+            );
             return self.read(direction, piece, moment, emit);
         }
         if is_given_up {
@@ -324,9 +357,9 @@ impl Conversation {
         lost(length(piece))
     }
 
-    fn begin(&mut self, index: usize) {
+    fn begin(&mut self, index: usize, start: Start) {
         self.state = match ALL.get(index) {
-            Some(kind) => State::Known((kind.reader)()),
+            Some(kind) => State::Known((kind.reader)(start)),
             None => State::Unrecognised,
         };
     }

@@ -106,6 +106,16 @@ pub(super) enum Method {
     Other,
 }
 
+impl Method {
+    fn of(method: &[u8]) -> Self {
+        match method {
+            b"HEAD" => Self::Head,
+            b"CONNECT" => Self::Connect,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// How a message's body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
@@ -192,14 +202,38 @@ pub(super) fn request(bytes: &[u8]) -> Result<Option<(usize, RequestHead<'_>)>, 
         target: target.as_bytes(),
         host: host(request.headers),
         version: if minor == 0 { "1.0" } else { "1.1" },
-        kind: match method {
-            "HEAD" => Method::Head,
-            "CONNECT" => Method::Connect,
-            _ => Method::Other,
-        },
+        kind: Method::of(method.as_bytes()),
         body: Framing::of(minor, request.headers).request_body()?,
     };
     within_limit(length).map(|length| Some((length, head)))
+}
+
+/// What an incomplete head of a request says for sure: the words of its first line that have ended. The others
+/// are empty.
+pub(super) fn unfinished_request(bytes: &[u8]) -> RequestHead<'_> {
+    let is_end = |byte: &u8| matches!(byte, b' ' | b'\r' | b'\n');
+    let mut rest = bytes;
+    let [method, target, version] = std::array::from_fn(|_| {
+        let Some(end) = rest.iter().position(is_end) else {
+            return &b""[..];
+        };
+        let (word, behind) = rest.split_at_checked(end).unwrap_or_default();
+        // Behind the line's end there are no words of it.
+        rest = behind.strip_prefix(b" ").unwrap_or_default();
+        word
+    });
+    RequestHead {
+        method,
+        target,
+        host: b"",
+        version: match version {
+            b"HTTP/1.1" => "1.1",
+            b"HTTP/1.0" => "1.0",
+            _ => "",
+        },
+        kind: Method::of(method),
+        body: Body::None,
+    }
 }
 
 /// Reads a response's head from the beginning of `bytes`, and says how long it is; `None`: it is not
