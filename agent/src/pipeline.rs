@@ -29,7 +29,7 @@ use crate::{
 use account::tell_account;
 use life::{Beginning, NOBODY};
 use std::collections::HashMap;
-use steer::steer_capture;
+use steer::{Needless, steer_capture};
 pub use steer::{Steer, Unsteered};
 
 /// The only transport of this slice.
@@ -46,6 +46,7 @@ struct Talk {
     program: ProgramKey,
     /// The kernel side was told to capture nothing.
     is_told: bool,
+    needless: Needless,
     /// Received segments that wait for the record of a send.
     waiting: Vec<Segment<'static>>,
     /// The connection's end, which waits for it too.
@@ -164,6 +165,7 @@ impl Pipeline {
             return;
         };
         let pieces = connection.add(segment);
+        let pieces = connection.talk.needless.hide(segment, pieces);
         let role = connection.talk.conversation.role();
         self.series.socket_bytes(
             connection.talk.process,

@@ -1,6 +1,6 @@
 //! The life of a connection in the pipeline: it begins, changes hands, catches up with the kernel, ends.
 
-use super::{Pipeline, TCP, Talk, account::error_type, note, read};
+use super::{Pipeline, TCP, Talk, account::error_type, note, read, steer::Needless};
 use crate::{
     connections::{Connection, ConnectionId, Direction, Role},
     exchanges::{End, Pairing},
@@ -48,6 +48,7 @@ impl Pipeline {
             process,
             program,
             is_told: false,
+            needless: Needless::default(),
             waiting: Vec::new(),
             waiting_end: None,
         };
