@@ -9,6 +9,7 @@
 //! recording replays to the same scrape. Data never flows back; the one allowed control is [`Steer`].
 
 mod account;
+mod held;
 mod life;
 mod order;
 mod steer;
@@ -21,12 +22,13 @@ use crate::{
     identity::{Identity, ProgramKey},
     protocol::{
         Piece,
-        conversation::{Conversation, Moment},
+        conversation::{Conversation, Moment, Reading},
     },
     records::{Closed, LOSS_REASONS, Record, Segment},
     series::{ProcessKey, Series, Settings, Snapshot},
 };
 use account::tell_account;
+use held::Held;
 use life::{Beginning, NOBODY};
 use std::collections::HashMap;
 use steer::steer_capture;
@@ -44,6 +46,7 @@ struct Talk {
     pairing: Pairing,
     process: ProcessKey,
     program: ProgramKey,
+    held: Held,
     /// The kernel side was told to capture nothing.
     is_told: bool,
     /// Received segments that wait for the record of a send.
@@ -260,11 +263,12 @@ fn read(
         conversation,
         pairing,
         process,
+        held,
         ..
     } = &mut connection.talk;
     let process = *process;
     let protocol_before = conversation.protocol();
-    let account = conversation.read(direction, piece, moment, &mut |heard| {
+    let Reading { moved, kept } = conversation.read(direction, piece, moment, &mut |heard| {
         let end = End {
             role: heard.role,
             protocol: heard.protocol,
@@ -282,7 +286,10 @@ fn read(
         "" => conversation.protocol(),
         known => known,
     };
-    tell_account(series, process, protocol, direction, account);
+    if let Some(kept) = kept {
+        held.tell(series, process, protocol, kept);
+    }
+    tell_account(series, process, protocol, direction, moved);
 }
 
 /// A finding becomes counts.

@@ -1,6 +1,6 @@
 //! The life of a connection in the pipeline: it begins, changes hands, catches up with the kernel, ends.
 
-use super::{Pipeline, TCP, Talk, account::error_type, note, read};
+use super::{Pipeline, TCP, Talk, account::error_type, held::Held, note, read};
 use crate::{
     connections::{Connection, ConnectionId, Direction, Role},
     exchanges::{End, Pairing},
@@ -47,6 +47,7 @@ impl Pipeline {
             pairing: Pairing::default(),
             process,
             program,
+            held: Held::default(),
             is_told: false,
             waiting: Vec::new(),
             waiting_end: None,
@@ -154,6 +155,8 @@ impl Pipeline {
             self.series.active_requests(talk.process, role, method, -1);
             self.series.active_requests(process, role, method, 1);
         }
+        let kept_bytes = talk.conversation.kept_bytes();
+        talk.held.hand_over(talk.process, kept_bytes);
         (talk.program, talk.process) = (program, process);
     }
 
@@ -229,13 +232,8 @@ impl Pipeline {
         pairing.close(end, reason, &mut |finding| {
             note(series, process, end, finding)
         });
-        for (direction, bytes) in [Direction::Receive, Direction::Transmit]
-            .into_iter()
-            .zip(kept)
-        {
-            if bytes > 0 {
-                series.payload(process, "unrecognised", "", direction, bytes);
-            }
+        if let Some(kept) = kept {
+            talk.held.tell(series, process, "", kept);
         }
         series.connection_active(process, end.role, TCP, -1);
     }
@@ -255,10 +253,7 @@ impl Pipeline {
             begin_ns: 0,
             time_ns,
         };
-        for (direction, position) in [Direction::Receive, Direction::Transmit]
-            .into_iter()
-            .zip(bytes)
-        {
+        for (direction, position) in Direction::BOTH.into_iter().zip(bytes) {
             let lost_bytes = connection.advance(direction, position);
             if lost_bytes > 0 {
                 self.series
