@@ -46,6 +46,8 @@ struct Talk {
     pairing: Pairing,
     process: ProcessKey,
     program: ProgramKey,
+    /// [`Identity::changes`] when `program` was asked for.
+    changes: u64,
     held: Held,
     /// The kernel side was told to capture nothing.
     is_told: bool,
@@ -136,6 +138,7 @@ impl Pipeline {
     pub fn snapshot(&mut self) -> Snapshot {
         // All records that there are have been pushed: a connection that has ended counts as such.
         self.release_ended();
+        self.end_programs();
         self.series.snapshot(self.now_ns)
     }
 
@@ -156,11 +159,12 @@ impl Pipeline {
         let holder = self
             .connections
             .get_mut(id)
-            .map(|connection| connection.pid);
+            .map(|connection| (connection.pid, connection.talk.changes));
         if holder.is_none() && !self.take_up(segment) {
             return;
         }
-        if holder.is_some_and(|pid| pid != segment.pid) {
+        // A process that runs another program now, or another one with its pid, is another one too.
+        if holder.is_some_and(|holder| holder != (segment.pid, self.identity.changes())) {
             self.hand_over(id, segment.pid);
         }
         let Some(connection) = self.connections.get_mut(id) else {
@@ -241,11 +245,7 @@ impl Pipeline {
         self.now_ns = self.now_ns.max(time_ns);
         self.connections.tick(self.now_ns);
         self.identity.tick(self.now_ns);
-        for program in self.identity.drain_ended() {
-            if let Some(process) = self.processes.remove(&program) {
-                self.series.end_process(process, self.now_ns);
-            }
-        }
+        self.end_programs();
         self.series.tick(self.now_ns);
     }
 }

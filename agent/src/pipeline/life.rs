@@ -4,13 +4,17 @@ use super::{Pipeline, TCP, Talk, account::error_type, held::Held, note, read};
 use crate::{
     connections::{Connection, ConnectionId, Direction, Role},
     exchanges::{End, Pairing},
+    identity::ProgramKey,
     protocol::{
         Piece,
         conversation::{Conversation, Moment},
     },
     records::{Adopted, Closed, ConnectFailed, Opened, Table},
 };
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    collections::HashSet,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
 
 /// How a connection begins to be known.
 pub(super) struct Beginning {
@@ -23,6 +27,9 @@ pub(super) struct Beginning {
 
 /// The other end of a connection whose beginning was lost.
 pub(super) const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// The holder of a connection whose holder is not known.
+const NO_PID: u32 = 0;
 
 fn end_of(conversation: &Conversation, remote: SocketAddr) -> End {
     End {
@@ -47,6 +54,7 @@ impl Pipeline {
             pairing: Pairing::default(),
             process,
             program,
+            changes: self.identity.changes(),
             held: Held::default(),
             is_told: false,
             waiting: Vec::new(),
@@ -145,6 +153,7 @@ impl Pipeline {
         };
         connection.pid = pid;
         let talk = &mut connection.talk;
+        talk.changes = self.identity.changes();
         if talk.program == program {
             return;
         }
@@ -158,6 +167,33 @@ impl Pipeline {
         let kept_bytes = talk.conversation.kept_bytes();
         talk.held.hand_over(talk.process, kept_bytes);
         (talk.program, talk.process) = (program, process);
+    }
+
+    /// Ends the series of programs that have no process any more. A connection of theirs that is still open
+    /// is that of the program that its process runs now (it executed another file), if `/proc` was asked what
+    /// that is, or else of somebody who has not used it yet: nobody is guessed.
+    pub(super) fn end_programs(&mut self) {
+        let ended: HashSet<ProgramKey> = self.identity.drain_ended().collect();
+        if ended.is_empty() {
+            return;
+        }
+        let mut left: Vec<_> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| ended.contains(&connection.talk.program))
+            .map(|(id, connection)| (id, connection.pid))
+            .collect();
+        // So that the same records always make the same series in the same order.
+        left.sort_unstable_by_key(|(id, _)| id.0);
+        for (id, pid) in left {
+            let is_known = self.identity.is_alive(pid) && !self.identity.wants_facts(pid);
+            self.hand_over(id, if is_known { pid } else { NO_PID });
+        }
+        for program in ended {
+            if let Some(process) = self.processes.remove(&program) {
+                self.series.end_process(process, self.now_ns);
+            }
+        }
     }
 
     pub(super) fn closed(&mut self, closed: &Closed) {

@@ -94,3 +94,107 @@ fn rule_21_a_tls_hello_in_two_hands() {
     let wanted = sums(&[("1 receive", 1), ("2 receive", 7)]);
     assert_eq!(balance(&mut bench), [wanted.clone(), wanted]);
 }
+
+/// The processes whose series of a metric are not zero, and their values.
+fn standing(bench: &mut Bench, metric: &str) -> Vec<String> {
+    let series = bench.series(metric).into_iter();
+    series.filter(|series| !series.ends_with(" 0")).collect()
+}
+
+const ACTIVE: &str = "sockmeter_connections_active";
+const REQUESTS: &str = "http_server_active_requests";
+const SERVED: &str = "http_server_request_duration_seconds_count";
+
+#[test]
+fn rule_16_a_process_that_executes_another_program_takes_its_connections_along() {
+    let mut bench = Bench::with_labels(vec!["process_executable_name"]);
+    bench.opened(Role::Server, false);
+    bench.receive(GET);
+    bench.executed("/usr/bin/handler");
+    assert_eq!(
+        standing(&mut bench, ACTIVE),
+        ["{process_executable_name=\"unknown\",role=\"server\"} 1"],
+        "/proc was not asked yet for its name"
+    );
+    bench.transmit(&OK[..20]);
+    assert_eq!(
+        standing(&mut bench, ACTIVE),
+        ["{process_executable_name=\"handler\",role=\"server\"} 1"]
+    );
+    assert_eq!(
+        standing(&mut bench, REQUESTS),
+        ["{process_executable_name=\"handler\",http_request_method=\"GET\"} 1"]
+    );
+    bench.transmit(&OK[20..]);
+    bench.receive(GET);
+    bench.executed("/usr/bin/other");
+    // Used before anybody looks.
+    bench.transmit(OK);
+    bench.closed();
+    for (executable, requests) in [("handler", 1), ("other", 1)] {
+        let labels = format!("{{process_executable_name=\"{executable}\"");
+        let served: Vec<_> = bench
+            .series(SERVED)
+            .into_iter()
+            .filter(|series| series.starts_with(&labels))
+            .collect();
+        assert_eq!(served.len(), 1, "{executable}");
+        assert!(served[0].ends_with(&format!(" {requests}")), "{served:?}");
+    }
+    assert_eq!(standing(&mut bench, ACTIVE), [""; 0]);
+    assert_eq!(standing(&mut bench, REQUESTS), [""; 0]);
+}
+
+#[test]
+fn rule_16_what_a_dead_process_leaves_open_is_nobodys_until_it_is_used() {
+    let mut bench = Bench::new();
+    bench.opened(Role::Server, false);
+    bench.receive(GET);
+    bench.ended(1);
+    bench.tick(crate::identity::GRACE_NS);
+    let unknown = ["{role=\"server\"} 1"];
+    assert_eq!(standing(&mut bench, ACTIVE), unknown);
+    bench.segment(2, Direction::Transmit, OK, OK.len() as u32);
+    assert_eq!(
+        standing(&mut bench, ACTIVE),
+        ["{process_pid=\"2\",role=\"server\"} 1"]
+    );
+    let served = bench.series(SERVED);
+    assert!(
+        served.len() == 1 && served[0].starts_with("{process_pid=\"2\""),
+        "{served:?}"
+    );
+    bench.closed();
+    assert_eq!(standing(&mut bench, ACTIVE), [""; 0]);
+    assert_eq!(standing(&mut bench, REQUESTS), [""; 0]);
+}
+
+#[test]
+fn rule_16_a_process_that_gets_the_pid_of_a_dead_one_is_another_one() {
+    let mut bench = Bench::with_labels(vec!["process_executable_name"]);
+    bench.opened(Role::Server, false);
+    bench.receive(GET);
+    bench.ended(1);
+    let mut next = facts(1);
+    next.start_boottime_ns = 2;
+    next.executable = "/usr/bin/next".to_owned();
+    bench.push(Record::Started(Started {
+        is_exec: false,
+        pid: 1,
+        parent_pid: 0,
+        start_boottime_ns: 2,
+        cgroup: 0,
+        file: String::new(),
+    }));
+    bench.push(Record::Process(next));
+    bench.transmit(OK);
+    let served = bench.series(SERVED);
+    assert!(
+        served.len() == 1 && served[0].contains("\"next\""),
+        "{served:?}"
+    );
+    assert_eq!(
+        standing(&mut bench, ACTIVE),
+        ["{process_executable_name=\"next\",role=\"server\"} 1"]
+    );
+}
