@@ -206,6 +206,7 @@ impl Pipeline {
             pid,
             role,
             adopted,
+            turns: _,
             overtakes: _,
         } = *closed;
         self.now_ns = self.now_ns.max(time_ns);
@@ -257,6 +258,7 @@ impl Pipeline {
         let moment = Moment {
             begin_ns: 0,
             time_ns,
+            turn: 0,
         };
         let end = end_of(&talk.conversation, connection.remote);
         let (pairing, process) = (&mut talk.pairing, talk.process);
@@ -288,6 +290,7 @@ impl Pipeline {
         let moment = Moment {
             begin_ns: 0,
             time_ns,
+            turn: 0,
         };
         for (direction, position) in Direction::BOTH.into_iter().zip(bytes) {
             let lost_bytes = connection.advance(direction, position);
@@ -312,6 +315,7 @@ impl Pipeline {
             time_ns,
             bytes,
             retransmits,
+            turns: _,
             local: _,
             remote,
         } = table;
