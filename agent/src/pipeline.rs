@@ -9,6 +9,7 @@
 //! recording replays to the same scrape. Data never flows back; the one allowed control is [`Steer`].
 
 mod account;
+mod held;
 mod life;
 mod order;
 mod steer;
@@ -21,12 +22,13 @@ use crate::{
     identity::{Identity, ProgramKey},
     protocol::{
         Piece,
-        conversation::{Conversation, Moment},
+        conversation::{Conversation, Moment, Reading},
     },
     records::{Closed, LOSS_REASONS, Record, Segment},
     series::{ProcessKey, Series, Settings, Snapshot},
 };
 use account::tell_account;
+use held::Held;
 use life::{Beginning, NOBODY};
 use std::collections::HashMap;
 use steer::{Needless, steer_capture};
@@ -44,6 +46,9 @@ struct Talk {
     pairing: Pairing,
     process: ProcessKey,
     program: ProgramKey,
+    /// [`Identity::changes`] when `program` was asked for.
+    changes: u64,
+    held: Held,
     /// The kernel side was told to capture nothing.
     is_told: bool,
     needless: Needless,
@@ -134,6 +139,7 @@ impl Pipeline {
     pub fn snapshot(&mut self) -> Snapshot {
         // All records that there are have been pushed: a connection that has ended counts as such.
         self.release_ended();
+        self.end_programs();
         self.series.snapshot(self.now_ns)
     }
 
@@ -154,11 +160,12 @@ impl Pipeline {
         let holder = self
             .connections
             .get_mut(id)
-            .map(|connection| connection.pid);
+            .map(|connection| (connection.pid, connection.talk.changes));
         if holder.is_none() && !self.take_up(segment) {
             return;
         }
-        if holder.is_some_and(|pid| pid != segment.pid) {
+        // A process that runs another program now, or another one with its pid, is another one too.
+        if holder.is_some_and(|holder| holder != (segment.pid, self.identity.changes())) {
             self.hand_over(id, segment.pid);
         }
         let Some(connection) = self.connections.get_mut(id) else {
@@ -177,6 +184,7 @@ impl Pipeline {
         let moment = Moment {
             begin_ns: segment.begin_ns,
             time_ns: segment.time_ns,
+            turn: segment.turn,
         };
         for piece in pieces.iter() {
             read(connection, &mut self.series, direction, piece, moment);
@@ -240,11 +248,7 @@ impl Pipeline {
         self.now_ns = self.now_ns.max(time_ns);
         self.connections.tick(self.now_ns);
         self.identity.tick(self.now_ns);
-        for program in self.identity.drain_ended() {
-            if let Some(process) = self.processes.remove(&program) {
-                self.series.end_process(process, self.now_ns);
-            }
-        }
+        self.end_programs();
         self.series.tick(self.now_ns);
     }
 }
@@ -262,11 +266,12 @@ fn read(
         conversation,
         pairing,
         process,
+        held,
         ..
     } = &mut connection.talk;
     let process = *process;
     let protocol_before = conversation.protocol();
-    let account = conversation.read(direction, piece, moment, &mut |heard| {
+    let Reading { moved, kept } = conversation.read(direction, piece, moment, &mut |heard| {
         let end = End {
             role: heard.role,
             protocol: heard.protocol,
@@ -284,7 +289,10 @@ fn read(
         "" => conversation.protocol(),
         known => known,
     };
-    tell_account(series, process, protocol, direction, account);
+    if let Some(kept) = kept {
+        held.tell(series, process, protocol, kept);
+    }
+    tell_account(series, process, protocol, direction, moved);
 }
 
 /// A finding becomes counts.

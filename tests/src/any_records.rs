@@ -16,7 +16,7 @@ use sockmeter::{
     records::{Record, Segment},
     series::{Settings, Snapshot, Value},
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How the edge behaves around the same script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,12 +124,38 @@ impl Outcome {
                 assert_eq!(self.sum(metric, &label), moved, "{metric} {label}");
             }
         }
+        for (process, [moved, told]) in self.bytes_by_process() {
+            assert_eq!(moved, told, "{process}");
+        }
         let finished = self.answered();
         let unanswered = self.sum("sockmeter_requests_unanswered_total", "");
         assert_eq!(self.requests, finished + unanswered);
         let first_bytes = self.sum("sockmeter_request_first_byte_seconds", "");
         assert_eq!(first_bytes, finished);
         self.check_gauges();
+    }
+
+    /// By process and direction: what its sockets moved, and what is told of where that went.
+    fn bytes_by_process(&self) -> BTreeMap<String, [u64; 2]> {
+        let mut sums = BTreeMap::<_, [u64; 2]>::new();
+        for family in self.snapshot.families() {
+            let at = match family.metric().name {
+                "sockmeter_socket_bytes_total" => 0,
+                "sockmeter_payload_bytes_total" => 1,
+                _ => continue,
+            };
+            for point in family.points() {
+                let direction = [Direction::Receive, Direction::Transmit]
+                    .map(Direction::label)
+                    .into_iter()
+                    .find(|label| point.own_labels.contains(label));
+                let whose = format!("{} {direction:?}", point.process_labels);
+                if let Value::Count(bytes) = point.value {
+                    sums.entry(whose).or_default()[at] += bytes;
+                }
+            }
+        }
+        sums
     }
 
     fn answered(&self) -> u64 {

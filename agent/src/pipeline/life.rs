@@ -1,16 +1,20 @@
 //! The life of a connection in the pipeline: it begins, changes hands, catches up with the kernel, ends.
 
-use super::{Pipeline, TCP, Talk, account::error_type, note, read, steer::Needless};
+use super::{Pipeline, TCP, Talk, account::error_type, held::Held, note, read, steer::Needless};
 use crate::{
     connections::{Connection, ConnectionId, Direction, Role},
     exchanges::{End, Pairing},
+    identity::ProgramKey,
     protocol::{
         Piece,
         conversation::{Conversation, Moment},
     },
     records::{Adopted, Closed, ConnectFailed, Opened, Table},
 };
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    collections::HashSet,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
 
 /// How a connection begins to be known.
 pub(super) struct Beginning {
@@ -23,6 +27,9 @@ pub(super) struct Beginning {
 
 /// The other end of a connection whose beginning was lost.
 pub(super) const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// The holder of a connection whose holder is not known.
+const NO_PID: u32 = 0;
 
 fn end_of(conversation: &Conversation, remote: SocketAddr) -> End {
     End {
@@ -47,6 +54,8 @@ impl Pipeline {
             pairing: Pairing::default(),
             process,
             program,
+            changes: self.identity.changes(),
+            held: Held::default(),
             is_told: false,
             needless: Needless::default(),
             waiting: Vec::new(),
@@ -145,6 +154,7 @@ impl Pipeline {
         };
         connection.pid = pid;
         let talk = &mut connection.talk;
+        talk.changes = self.identity.changes();
         if talk.program == program {
             return;
         }
@@ -155,7 +165,36 @@ impl Pipeline {
             self.series.active_requests(talk.process, role, method, -1);
             self.series.active_requests(process, role, method, 1);
         }
+        let kept_bytes = talk.conversation.kept_bytes();
+        talk.held.hand_over(talk.process, kept_bytes);
         (talk.program, talk.process) = (program, process);
+    }
+
+    /// Ends the series of programs that have no process any more. A connection of theirs that is still open
+    /// is that of the program that its process runs now (it executed another file), if `/proc` was asked what
+    /// that is, or else of somebody who has not used it yet: nobody is guessed.
+    pub(super) fn end_programs(&mut self) {
+        let ended: HashSet<ProgramKey> = self.identity.drain_ended().collect();
+        if ended.is_empty() {
+            return;
+        }
+        let mut left: Vec<_> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| ended.contains(&connection.talk.program))
+            .map(|(id, connection)| (id, connection.pid))
+            .collect();
+        // So that the same records always make the same series in the same order.
+        left.sort_unstable_by_key(|(id, _)| id.0);
+        for (id, pid) in left {
+            let is_known = self.identity.is_alive(pid) && !self.identity.wants_facts(pid);
+            self.hand_over(id, if is_known { pid } else { NO_PID });
+        }
+        for program in ended {
+            if let Some(process) = self.processes.remove(&program) {
+                self.series.end_process(process, self.now_ns);
+            }
+        }
     }
 
     pub(super) fn closed(&mut self, closed: &Closed) {
@@ -168,6 +207,7 @@ impl Pipeline {
             pid,
             role,
             adopted,
+            turns: _,
             overtakes: _,
         } = *closed;
         self.now_ns = self.now_ns.max(time_ns);
@@ -219,6 +259,7 @@ impl Pipeline {
         let moment = Moment {
             begin_ns: 0,
             time_ns,
+            turn: 0,
         };
         let end = end_of(&talk.conversation, connection.remote);
         let (pairing, process) = (&mut talk.pairing, talk.process);
@@ -230,13 +271,8 @@ impl Pipeline {
         pairing.close(end, reason, &mut |finding| {
             note(series, process, end, finding)
         });
-        for (direction, bytes) in [Direction::Receive, Direction::Transmit]
-            .into_iter()
-            .zip(kept)
-        {
-            if bytes > 0 {
-                series.payload(process, "unrecognised", "", direction, bytes);
-            }
+        if let Some(kept) = kept {
+            talk.held.tell(series, process, "", kept);
         }
         series.connection_active(process, end.role, TCP, -1);
     }
@@ -255,11 +291,9 @@ impl Pipeline {
         let moment = Moment {
             begin_ns: 0,
             time_ns,
+            turn: 0,
         };
-        for (direction, position) in [Direction::Receive, Direction::Transmit]
-            .into_iter()
-            .zip(bytes)
-        {
+        for (direction, position) in Direction::BOTH.into_iter().zip(bytes) {
             let lost_bytes = connection.advance(direction, position);
             if lost_bytes > 0 {
                 self.series
@@ -282,6 +316,7 @@ impl Pipeline {
             time_ns,
             bytes,
             retransmits,
+            turns: _,
             local: _,
             remote,
         } = table;

@@ -1,5 +1,6 @@
 //! Records in, series out: the joints between the stages.
 
+mod hands;
 mod losses;
 mod order;
 mod steering;
@@ -7,7 +8,7 @@ mod steering;
 use super::*;
 use crate::{
     export::prometheus::{Format, write},
-    records::{Adopted, Closed, Facts, Opened, Table, facts::Source},
+    records::{Adopted, Closed, Facts, Opened, Started, Table, facts::Source},
 };
 use std::{borrow::Cow, net::SocketAddr};
 
@@ -21,6 +22,9 @@ struct Bench {
     told: Vec<String>,
     now_ns: u64,
     positions: [u64; 2],
+    turns: u32,
+    /// Of the last call.
+    direction: Option<Direction>,
     /// Of the records that are pushed next.
     overtakes: bool,
     after_end: bool,
@@ -28,8 +32,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with_labels(vec!["process_pid"])
+    }
+
+    fn with_labels(labels: Vec<&'static str>) -> Self {
         let settings = Settings {
-            labels: Some(vec!["process_pid"]),
+            labels: Some(labels),
             ..Settings::default()
         };
         let mut bench = Self {
@@ -37,21 +45,13 @@ impl Bench {
             told: Vec::new(),
             now_ns: 1_000,
             positions: [0; 2],
+            turns: 0,
+            direction: None,
             overtakes: false,
             after_end: false,
         };
         for pid in [1, 2] {
-            bench.push(Record::Process(Facts {
-                pid,
-                parent_pid: 0,
-                start_boottime_ns: 1,
-                cgroup: 0,
-                source: Source::Proc,
-                executable: format!("/usr/bin/program{pid}"),
-                service_name: None,
-                unit: None,
-                container_id: None,
-            }));
+            bench.push(Record::Process(facts(pid)));
         }
         bench
     }
@@ -89,19 +89,24 @@ impl Bench {
     /// A segment of process `pid` behind the one before.
     fn segment(&mut self, pid: u32, direction: Direction, content: &[u8], length_bytes: u32) {
         let [receive, transmit] = &mut self.positions;
-        let moved = match direction {
-            Direction::Receive => receive,
-            Direction::Transmit => transmit,
+        let (moved, other) = match direction {
+            Direction::Receive => (receive, transmit),
+            Direction::Transmit => (transmit, receive),
         };
-        let position = *moved;
+        let (position, other_position) = (*moved, *other);
+        if self.direction.replace(direction) != Some(direction) {
+            self.turns += 1;
+        }
         *moved += u64::from(length_bytes);
         self.push(Record::Segment(Segment {
             connection: ConnectionId(7),
             direction,
             position,
+            other_position,
             length_bytes,
             begin_ns: self.now_ns,
             time_ns: self.now_ns,
+            turn: self.turns,
             pid,
             overtakes: self.overtakes,
             after_end: self.after_end,
@@ -127,6 +132,7 @@ impl Bench {
             pid: 1,
             role: Role::Server,
             adopted: false,
+            turns: self.turns,
             overtakes: self.overtakes,
         }));
     }
@@ -142,9 +148,29 @@ impl Bench {
             time_ns: self.now_ns,
             bytes,
             retransmits,
+            turns: self.turns,
             local: REMOTE,
             remote: REMOTE,
         }));
+    }
+
+    /// Process 1 executes `file`, without a new pid.
+    fn executed(&mut self, file: &str) {
+        self.push(Record::Started(Started {
+            is_exec: true,
+            pid: 1,
+            parent_pid: 0,
+            start_boottime_ns: 1,
+            cgroup: 0,
+            file: file.to_owned(),
+        }));
+    }
+
+    fn ended(&mut self, pid: u32) {
+        self.push(Record::Ended {
+            pid,
+            time_ns: self.now_ns,
+        });
     }
 
     fn tick(&mut self, later_ns: u64) {
@@ -168,6 +194,20 @@ impl Bench {
 
     fn connections_active(&mut self) -> Vec<String> {
         self.series("sockmeter_connections_active")
+    }
+}
+
+fn facts(pid: u32) -> Facts {
+    Facts {
+        pid,
+        parent_pid: 0,
+        start_boottime_ns: 1,
+        cgroup: 0,
+        source: Source::Proc,
+        executable: format!("/usr/bin/program{pid}"),
+        service_name: None,
+        unit: None,
+        container_id: None,
     }
 }
 
@@ -353,10 +393,7 @@ fn series_end_with_their_process() {
     let mut bench = Bench::new();
     bench.opened(Role::Server, false);
     bench.closed();
-    bench.push(Record::Ended {
-        pid: 1,
-        time_ns: bench.now_ns,
-    });
+    bench.ended(1);
     assert_eq!(bench.connections_active().len(), 1);
     bench.tick(crate::identity::GRACE_NS);
     assert_eq!(bench.connections_active().len(), 1, "shown once more");

@@ -2,13 +2,13 @@
 
 mod account;
 
-pub use account::Account;
+pub use account::{Account, Reading};
 
 use super::{
     ALL, Message, Piece, Protocol, RECOGNITION_BYTES_MAX, Recognition, Speaker, Start, Step,
 };
 use crate::connections::{Direction, Role};
-use account::{add, length, lost, opaque, unrecognised};
+use account::{decided, length, lost, opaque, unrecognised, unrecognised_bytes};
 
 /// A connection that was open before the agent is given up when this many of its segments did not
 /// begin a message.
@@ -21,6 +21,8 @@ pub struct Moment {
     pub begin_ns: u64,
     /// When the call ended.
     pub time_ns: u64,
+    /// How often the direction had turned by then; zero if unknown.
+    pub turn: u32,
 }
 
 /// A conversation on one connection.
@@ -188,13 +190,13 @@ impl Conversation {
         piece: Piece<'_>,
         moment: Moment,
         emit: &mut Emit<'_>,
-    ) -> Account {
+    ) -> Reading {
         match &mut self.state {
-            State::Known(_) => self.read_known(direction, piece, moment, emit),
-            State::Opaque => opaque(length(piece)),
-            State::Unrecognised => unrecognised(piece),
+            State::Known(_) => Reading::of(self.read_known(direction, piece, moment, emit)),
+            State::Opaque => Reading::of(opaque(length(piece))),
+            State::Unrecognised => Reading::of(unrecognised(piece)),
             State::Opening(_) => self.open(direction, piece, moment, emit),
-            State::Adrift { .. } => self.look(direction, piece, moment, emit),
+            State::Adrift { .. } => Reading::of(self.look(direction, piece, moment, emit)),
         }
     }
 
@@ -238,25 +240,25 @@ impl Conversation {
         piece: Piece<'_>,
         moment: Moment,
         emit: &mut Emit<'_>,
-    ) -> Account {
+    ) -> Reading {
+        let kept_bytes = self.kept_bytes();
         let (State::Opening([receive, transmit]), Some(speaker)) =
             (&mut self.state, speaker(self.role, direction))
         else {
-            return unrecognised(piece);
+            return Reading::of(unrecognised(piece));
         };
-        let opening = if direction == Direction::Receive {
-            receive
-        } else {
-            transmit
+        let opening = match direction {
+            Direction::Receive => receive,
+            Direction::Transmit => transmit,
         };
-        let kept_bytes = opening.length as u64;
+        let before_bytes = opening.length as u64;
         let Piece::Bytes(bytes) = piece else {
             // The beginning was missed: from here it is as if joined in the middle.
-            let mut account = lost(length(piece));
-            account.consumed.lost_bytes += kept_bytes;
-            account.other_unrecognised_bytes = self.kept_bytes() - kept_bytes;
             self.state = State::joined();
-            return account;
+            return Reading {
+                moved: lost(length(piece)),
+                kept: Some(decided(kept_bytes, direction, lost(before_bytes))),
+            };
         };
         if opening.length == 0 {
             opening.moment = moment;
@@ -269,36 +271,33 @@ impl Conversation {
         let seen = opening.length + taken;
         let kept = *opening;
         let known = kept.bytes.get(..seen).unwrap_or_default();
-        match recognise(speaker, known) {
+        let (moved, before) = match recognise(speaker, known) {
             Verdict::NeedMore if seen < RECOGNITION_BYTES_MAX => {
                 opening.length = seen;
-                Account::default()
+                return Reading::default();
             }
             Verdict::Is(index) => {
-                let other_bytes = self.kept_bytes() - kept_bytes;
                 self.begin(index, Start::Beginning);
                 let before = kept.bytes.get(..kept.length).unwrap_or_default();
                 let mut account = Account::default();
                 if !before.is_empty() {
-                    account = self.read(direction, Piece::Bytes(before), kept.moment, emit);
+                    let before = Piece::Bytes(before);
+                    account = self.read(direction, before, kept.moment, emit).moved;
                 }
-                add(&mut account, self.read(direction, piece, moment, emit));
-                account.other_unrecognised_bytes += other_bytes;
-                account
+                (self.read(direction, piece, moment, emit).moved, account)
             }
             Verdict::Tls => {
-                let mut account = opaque(kept_bytes + bytes.len() as u64);
-                account.other_unrecognised_bytes = self.kept_bytes() - kept_bytes;
                 self.state = State::Opaque;
-                account
+                (opaque(length(piece)), opaque(before_bytes))
             }
             Verdict::Nothing | Verdict::NeedMore => {
-                let mut account = unrecognised(piece);
-                account.unrecognised_bytes += kept_bytes;
-                account.other_unrecognised_bytes = self.kept_bytes() - kept_bytes;
                 self.state = State::Unrecognised;
-                account
+                (unrecognised(piece), unrecognised_bytes(before_bytes))
             }
+        };
+        Reading {
+            moved,
+            kept: Some(decided(kept_bytes, direction, before)),
         }
     }
 
@@ -340,15 +339,13 @@ impl Conversation {
         };
         if let Some(index) = found {
             self.role = role_of(Speaker::Client, direction);
-            self.begin(
-                index,
-                if passed_before == Some(direction) {
-                    Start::JoinedBehindClient
-                } else {
-                    Start::Joined
-                },
-            );
-            return self.read(direction, piece, moment, emit);
+            let start = if passed_before == Some(direction) {
+                Start::JoinedBehindClient
+            } else {
+                Start::Joined
+            };
+            self.begin(index, start);
+            return self.read_known(direction, piece, moment, emit);
         }
         if is_given_up {
             self.state = State::Unrecognised;
@@ -364,16 +361,17 @@ impl Conversation {
         };
     }
 
-    fn kept_bytes(&self) -> u64 {
+    /// How many bytes are kept for recognition, received ones first; [`read`](Self::read) and
+    /// [`close`](Self::close) tell later what they are.
+    pub fn kept_bytes(&self) -> [u64; 2] {
         match &self.state {
-            State::Opening(openings) => openings.iter().map(|opening| opening.length as u64).sum(),
-            _ => 0,
+            State::Opening(openings) => openings.map(|opening| opening.length as u64),
+            _ => [0; 2],
         }
     }
 
-    /// The connection ended. What was kept for recognition stays unrecognised; it is told per direction,
-    /// received first.
-    pub fn close(&mut self, moment: Moment, emit: &mut Emit<'_>) -> [u64; 2] {
+    /// The connection ended. What was kept for recognition stays unrecognised; the result tells it.
+    pub fn close(&mut self, moment: Moment, emit: &mut Emit<'_>) -> Option<[Account; 2]> {
         match &mut self.state {
             State::Known(reader) => {
                 let (speaker, role, protocol) = (Speaker::Server, self.role, reader.name());
@@ -386,10 +384,10 @@ impl Conversation {
                         message,
                     });
                 });
-                [0; 2]
+                None
             }
-            State::Opening([receive, transmit]) => [receive.length as u64, transmit.length as u64],
-            _ => [0; 2],
+            State::Opening(_) => Some(self.kept_bytes().map(unrecognised_bytes)),
+            _ => None,
         }
     }
 }
