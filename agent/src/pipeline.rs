@@ -292,6 +292,8 @@ fn read(
     if let Some(kept) = kept {
         held.tell(series, process, protocol, kept);
     }
+    let kept_bytes = piece.length_bytes().saturating_sub(moved.bytes());
+    Held::keep(series, process, direction, kept_bytes);
     tell_account(series, process, protocol, direction, moved);
 }
 

@@ -1,4 +1,5 @@
-//! Who moved the bytes that are kept for recognition, where a connection changes hands before it is recognised.
+//! The bytes that are kept for recognition: who moved them, where a connection changes hands before it is recognised,
+//! and that they have no outcome until then.
 
 use super::account::tell_account;
 use crate::{
@@ -20,6 +21,13 @@ struct Share {
 }
 
 impl Held {
+    /// `process` moved bytes that are kept from now on.
+    pub(super) fn keep(series: &mut Series, process: ProcessKey, direction: Direction, bytes: u64) {
+        if bytes > 0 {
+            series.payload_pending(process, direction, bytes.cast_signed());
+        }
+    }
+
     /// `process` gives the connection away while so many bytes are kept, received ones first.
     pub(super) fn hand_over(&mut self, process: ProcessKey, kept_bytes: [u64; 2]) {
         for (direction, kept) in Direction::BOTH.into_iter().zip(kept_bytes) {
@@ -48,9 +56,23 @@ impl Held {
         for (direction, mut account) in Direction::BOTH.into_iter().zip(kept) {
             for share in shares.iter().filter(|share| share.direction == direction) {
                 let part = account.take(share.bytes);
-                tell_account(series, share.process, protocol, direction, part);
+                settle(series, share.process, protocol, direction, part);
             }
-            tell_account(series, process, protocol, direction, account);
+            settle(series, process, protocol, direction, account);
         }
+    }
+}
+
+/// Kept bytes have an outcome.
+fn settle(
+    series: &mut Series,
+    process: ProcessKey,
+    protocol: &'static str,
+    direction: Direction,
+    account: Account,
+) {
+    if account.bytes() > 0 {
+        series.payload_pending(process, direction, -account.bytes().cast_signed());
+        tell_account(series, process, protocol, direction, account);
     }
 }

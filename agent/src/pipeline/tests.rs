@@ -3,6 +3,7 @@
 mod hands;
 mod losses;
 mod order;
+mod pending;
 mod steering;
 
 use super::*;

@@ -78,6 +78,7 @@ pub const ALL: &[Metric] = &[
     counter("sockmeter_socket_bytes_total", Some("bytes"), "Bytes that the process read from and wrote to its connections.", &["direction", "role", "transport"]),
     counter("sockmeter_tcp_retransmits_total", None, "TCP segments that were sent again.", &["role"]),
     counter("sockmeter_payload_bytes_total", Some("bytes"), "Bytes of connections by what the protocol readers made of them.", &["outcome", "protocol", "direction"]),
+    unit("bytes", gauge("sockmeter_payload_pending_bytes", "First bytes of open connections that do not tell a protocol yet: they have no outcome so far.", &["direction"])),
     agent(counter("sockmeter_records_lost_total", None, "Kernel records and observations that could not be counted, by reason.", &["reason"])),
     agent(counter("sockmeter_untracked_bytes_total", Some("bytes"), "Bytes on connections for which the kernel side's table had no room.", &[])),
     agent(gauge("sockmeter_series", "Label sets that a metric has now, without the overflow series.", &["metric"])),

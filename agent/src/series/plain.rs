@@ -82,6 +82,7 @@ pub(super) enum Gauge {
     HttpServerRequests,
     HttpClientRequests,
     Connections,
+    PendingBytes,
 }
 
 /// What one process has in gauges, and where. What once went to the overflow row goes there for the rest
@@ -114,6 +115,7 @@ pub(super) struct Plain {
     pub(super) socket_bytes: PlainFamily,
     pub(super) retransmits: PlainFamily,
     pub(super) payload: PlainFamily,
+    pub(super) pending: PlainFamily,
     pub(super) records_lost: PlainFamily,
 }
 
@@ -135,12 +137,13 @@ impl Plain {
             socket_bytes: family(const { named("sockmeter_socket_bytes_total") }),
             retransmits: family(const { named("sockmeter_tcp_retransmits_total") }),
             payload: family(const { named("sockmeter_payload_bytes_total") }),
+            pending: family(const { named("sockmeter_payload_pending_bytes") }),
             records_lost: family(const { named("sockmeter_records_lost_total") }),
         }
     }
 
     /// All families, for what is done to each.
-    pub(super) fn each_mut(&mut self) -> [&mut PlainFamily; 15] {
+    pub(super) fn each_mut(&mut self) -> [&mut PlainFamily; 16] {
         // Every field by name, so that the compiler asks for a new one here.
         let Self {
             http_server_requests,
@@ -157,6 +160,7 @@ impl Plain {
             socket_bytes,
             retransmits,
             payload,
+            pending,
             records_lost,
         } = self;
         [
@@ -174,6 +178,7 @@ impl Plain {
             socket_bytes,
             retransmits,
             payload,
+            pending,
             records_lost,
         ]
     }
@@ -183,6 +188,7 @@ impl Plain {
             Gauge::HttpServerRequests => &mut self.http_server_requests,
             Gauge::HttpClientRequests => &mut self.http_client_requests,
             Gauge::Connections => &mut self.connections,
+            Gauge::PendingBytes => &mut self.pending,
         }
     }
 

@@ -15,7 +15,9 @@ mod overload;
 mod requests;
 mod restart;
 mod scenario;
-mod scrape;
+
 mod shapes;
 mod start_stop;
 mod truth;
+
+pub(crate) use sockmeter_tests::scrape;

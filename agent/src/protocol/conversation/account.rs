@@ -15,6 +15,21 @@ pub struct Account {
 }
 
 impl Account {
+    /// All of them.
+    pub fn bytes(&self) -> u64 {
+        let Self {
+            consumed,
+            unrecognised_bytes,
+        } = *self;
+        let Consumed {
+            parsed_bytes,
+            skipped_bytes,
+            lost_bytes,
+            opaque_bytes,
+        } = consumed;
+        parsed_bytes + skipped_bytes + lost_bytes + opaque_bytes + unrecognised_bytes
+    }
+
     /// Takes up to `bytes` out of it. What was kept for recognition nearly always went one way; if not,
     /// a reader reads before it loses its place.
     pub fn take(&mut self, bytes: u64) -> Self {
@@ -50,7 +65,7 @@ impl Account {
 /// What a piece told: where its bytes went, and those that were kept for recognition until now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// The piece's own bytes; nothing if they are kept.
+    /// The piece's own bytes; nothing if they are kept from now on.
     pub moved: Account,
     /// The bytes that were kept, received ones first, if it was decided what they are.
     pub kept: Option<[Account; 2]>,
