@@ -5,7 +5,7 @@ mod account;
 pub use account::{Account, Reading};
 
 use super::{
-    ALL, Message, Piece, Protocol, RECOGNITION_BYTES_MAX, Recognition, Speaker, Start, Step,
+    ALL, Loss, Message, Piece, Protocol, RECOGNITION_BYTES_MAX, Recognition, Speaker, Start, Step,
 };
 use crate::connections::{Direction, Role};
 use account::{decided, length, lost, opaque, unrecognised, unrecognised_bytes};
@@ -339,12 +339,12 @@ impl Conversation {
         };
         if let Some(index) = found {
             self.role = role_of(Speaker::Client, direction);
-            let start = if passed_before == Some(direction) {
-                Start::JoinedBehindClient
+            if passed_before == Some(direction) {
+                self.begin(index, Start::JoinedBehindClient);
+                self.pass_over(moment, emit);
             } else {
-                Start::Joined
-            };
-            self.begin(index, start);
+                self.begin(index, Start::Joined);
+            }
             return self.read_known(direction, piece, moment, emit);
         }
         if is_given_up {
@@ -352,6 +352,19 @@ impl Conversation {
             return unrecognised(piece);
         }
         lost(length(piece))
+    }
+
+    /// A request is there, but which answer is its own cannot be told.
+    fn pass_over(&self, moment: Moment, emit: &mut Emit<'_>) {
+        for step in [Step::RequestStarted, Step::Lost(Loss::Unseen)] {
+            emit(Heard {
+                speaker: Speaker::Client,
+                role: self.role,
+                protocol: self.protocol(),
+                moment,
+                message: Message { stream: 0, step },
+            });
+        }
     }
 
     fn begin(&mut self, index: usize, start: Start) {

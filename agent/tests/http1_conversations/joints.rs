@@ -65,6 +65,8 @@ pub(crate) struct End {
     steering: Steering,
     now_ns: u64,
     moved: [u64; 2],
+    turns: u32,
+    last: Option<Direction>,
 }
 
 impl End {
@@ -78,6 +80,8 @@ impl End {
             steering: Steering::default(),
             now_ns: 1_000,
             moved: [0; 2],
+            turns: 0,
+            last: None,
         };
         end.push(Record::Process(Facts {
             pid: PID,
@@ -109,12 +113,20 @@ impl End {
         self.pipeline.push(record, &mut self.steering);
     }
 
+    /// The kernel counts; tells where both directions stood.
+    fn move_bytes(&mut self, direction: Direction, bytes: usize) -> (u64, u64) {
+        self.turns += u32::from(self.last.replace(direction) != Some(direction));
+        let way = way(direction);
+        let before = (self.moved[way], self.moved[1 - way]);
+        self.moved[way] += bytes as u64;
+        before
+    }
+
     /// A call moves `bytes` of a side, of which `captured` are seen.
     fn call(&mut self, side: usize, bytes: &[u8], captured: usize, capture: Capture) {
         let direction = direction(self.role, side);
         let way = way(direction);
-        let position = self.moved[way];
-        self.moved[way] += bytes.len() as u64;
+        let (position, other_position) = self.move_bytes(direction, bytes.len());
         let is_needless = self.steering.nothing || self.moved[way] <= self.steering.until[way];
         let seen = match capture {
             Capture::Steered if is_needless => &[],
@@ -124,9 +136,11 @@ impl End {
             connection: ID,
             direction,
             position,
+            other_position,
             length_bytes: bytes.len() as u32,
             begin_ns: self.now_ns,
             time_ns: self.now_ns,
+            turn: self.turns,
             pid: PID,
             overtakes: false,
             after_end: false,
@@ -144,6 +158,7 @@ impl End {
             pid: PID,
             role: self.role,
             adopted: false,
+            turns: self.turns,
             overtakes: false,
         }));
     }
@@ -362,7 +377,7 @@ proptest! {
             for (call, lost) in calls.iter().zip(lost.iter().cycle()) {
                 let moved = &bytes[call.side][call.from..call.to];
                 if *lost == 0 {
-                    end.moved[way(direction(role, call.side))] += moved.len() as u64;
+                    end.move_bytes(direction(role, call.side), moved.len());
                 } else {
                     end.call(call.side, moved, call.captured - call.from, capture);
                 }

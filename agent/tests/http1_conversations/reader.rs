@@ -4,7 +4,7 @@ use crate::cases;
 use crate::dialogue::{CLIENT, Dialogue, SERVER};
 use crate::plan::{Conversation, Ending, conversation};
 use crate::schedule::{Call, by_chance, in_turn};
-use proptest::prelude::*;
+use proptest::{prelude::*, strategy::ValueTree};
 use sockmeter::protocol::{
     Consumed, Message, Piece, Protocol, Request, Response, Speaker, Start, Step, http1,
 };
