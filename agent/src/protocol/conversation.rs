@@ -8,7 +8,7 @@ use super::{
     ALL, Loss, Message, Piece, Protocol, RECOGNITION_BYTES_MAX, Recognition, Speaker, Start, Step,
 };
 use crate::connections::{Direction, Role};
-use account::{decided, length, lost, opaque, unrecognised, unrecognised_bytes};
+use account::{decided, length, lost, of, opaque, unrecognised, unrecognised_bytes};
 
 /// A connection that was open before the agent is given up when this many of its segments did not
 /// begin a message.
@@ -247,9 +247,9 @@ impl Conversation {
         else {
             return Reading::of(unrecognised(piece));
         };
-        let opening = match direction {
-            Direction::Receive => receive,
-            Direction::Transmit => transmit,
+        let (opening, other) = match direction {
+            Direction::Receive => (receive, *transmit),
+            Direction::Transmit => (transmit, *receive),
         };
         let before_bytes = opening.length as u64;
         let Piece::Bytes(bytes) = piece else {
@@ -278,13 +278,18 @@ impl Conversation {
             }
             Verdict::Is(index) => {
                 self.begin(index, Start::Beginning);
-                let before = kept.bytes.get(..kept.length).unwrap_or_default();
-                let mut account = Account::default();
-                if !before.is_empty() {
-                    let before = Piece::Bytes(before);
-                    account = self.read(direction, before, kept.moment, emit).moved;
+                let mut accounts = decided(kept_bytes, direction, Account::default());
+                // What is answered before it tells a protocol is of the protocol of the answer.
+                if speaker == Speaker::Server {
+                    let other_direction = direction.opposite();
+                    *of(&mut accounts, other_direction) =
+                        self.read_kept(other_direction, other, emit);
                 }
-                (self.read(direction, piece, moment, emit).moved, account)
+                *of(&mut accounts, direction) = self.read_kept(direction, kept, emit);
+                return Reading {
+                    moved: self.read(direction, piece, moment, emit).moved,
+                    kept: Some(accounts),
+                };
             }
             Verdict::Tls => {
                 self.state = State::Opaque;
@@ -298,6 +303,16 @@ impl Conversation {
         Reading {
             moved,
             kept: Some(decided(kept_bytes, direction, before)),
+        }
+    }
+
+    fn read_kept(&mut self, direction: Direction, kept: Opening, emit: &mut Emit<'_>) -> Account {
+        match kept.bytes.get(..kept.length) {
+            None | Some([]) => Account::default(),
+            Some(bytes) => {
+                let piece = Piece::Bytes(bytes);
+                self.read(direction, piece, kept.moment, emit).moved
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::cases;
 use crate::dialogue::{CLIENT, Dialogue, SERVER};
-use crate::plan::{Conversation, conversation};
+use crate::plan::{Ending, conversation};
 use crate::schedule::{Call, by_chance, in_turn};
 use crate::truth::{Truth, Words, exchange};
 use proptest::prelude::*;
@@ -324,7 +324,7 @@ fn role() -> impl Strategy<Value = Role> {
 }
 
 proptest! {
-    #![proptest_config(cases(1000))]
+    #![proptest_config(cases(300))]
 
     #[test]
     fn rule_21_every_exchange_and_every_byte_is_counted(
@@ -404,9 +404,11 @@ proptest! {
             plan.waits = true;
             plan.status = status;
             plan.method = "GET";
+            // What looks like a request at the beginning of a call is taken for one.
+            let letters = plan.asked.contents_mut();
+            letters.for_each(|letter| letter.make_ascii_lowercase());
         }
-        let Conversation { plans, .. } = &conversation;
-        let conversation = Conversation { plans: plans.clone(), ending: crate::plan::Ending::Plain };
+        conversation.ending = Ending::Plain;
         let dialogue = Dialogue::new(&conversation);
         let calls = by_chance(&dialogue, &choices, false);
         let calls = &calls[usize::from(joined) % calls.len()..];

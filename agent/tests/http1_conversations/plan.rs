@@ -3,7 +3,7 @@
 use proptest::{prelude::*, sample::select};
 
 /// A message's body.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Body {
     None,
     Length(Vec<u8>),
@@ -14,7 +14,38 @@ pub(crate) enum Body {
     },
 }
 
+impl std::fmt::Debug for Body {
+    /// On one line, as a failure prints it.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => write!(out, "None"),
+            Self::Length(bytes) => write!(out, "Length({})", bytes.escape_ascii()),
+            Self::Chunked {
+                chunks,
+                extension,
+                trailers,
+            } => {
+                write!(out, "Chunked({extension:?}")?;
+                for chunk in chunks {
+                    write!(out, ", {}", chunk.escape_ascii())?;
+                }
+                write!(out, ", {trailers:?})")
+            }
+        }
+    }
+}
+
 impl Body {
+    /// The bytes that a reader does not look at.
+    pub(crate) fn contents_mut(&mut self) -> impl Iterator<Item = &mut u8> {
+        let parts = match self {
+            Self::None => &mut [],
+            Self::Length(bytes) => std::slice::from_mut(bytes),
+            Self::Chunked { chunks, .. } => chunks.as_mut_slice(),
+        };
+        parts.iter_mut().flatten()
+    }
+
     /// The header field that says how it ends.
     pub(crate) fn field(&self) -> String {
         match self {

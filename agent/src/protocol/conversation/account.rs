@@ -92,6 +92,15 @@ pub(super) fn decided(
     }
 }
 
+/// That of a direction.
+pub(super) fn of(accounts: &mut [Account; 2], direction: Direction) -> &mut Account {
+    let [receive, transmit] = accounts;
+    match direction {
+        Direction::Receive => receive,
+        Direction::Transmit => transmit,
+    }
+}
+
 pub(super) fn length(piece: Piece<'_>) -> u64 {
     match piece {
         Piece::Bytes(bytes) => bytes.len() as u64,
