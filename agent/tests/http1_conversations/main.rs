@@ -11,8 +11,10 @@
 )]
 
 mod dialogue;
+mod end;
 mod holes;
 mod joints;
+mod lies;
 mod plan;
 mod reader;
 mod schedule;
