@@ -22,17 +22,17 @@ mod truth;
 
 use proptest::test_runner::{Config, RngSeed};
 
-/// So many cases, from one seed unless the environment says otherwise.
+/// So many cases, from one seed, unless the environment says otherwise.
 fn cases(cases: u32) -> Config {
-    let config = Config {
-        failure_persistence: None,
-        ..Config::with_cases(cases)
-    };
-    match config.rng_seed {
-        RngSeed::Random => Config {
-            rng_seed: RngSeed::Fixed(9112),
-            ..config
+    let config = Config::default();
+    let is_told = std::env::var_os("PROPTEST_CASES").is_some();
+    Config {
+        cases: if is_told { config.cases } else { cases },
+        rng_seed: match config.rng_seed {
+            RngSeed::Random => RngSeed::Fixed(9112),
+            seed => seed,
         },
-        RngSeed::Fixed(_) => config,
+        failure_persistence: None,
+        ..config
     }
 }
