@@ -1,14 +1,14 @@
 //! One connection's conversation: first what protocol it is, then what that protocol reads.
 
 mod account;
+mod opening;
 
 pub use account::{Account, Reading};
 
-use super::{
-    ALL, Loss, Message, Piece, Protocol, RECOGNITION_BYTES_MAX, Recognition, Speaker, Start, Step,
-};
+use super::{ALL, Loss, Message, Piece, Protocol, RECOGNITION_BYTES_MAX, Speaker, Start, Step};
 use crate::connections::{Direction, Role};
 use account::{decided, length, lost, of, opaque, unrecognised, unrecognised_bytes};
+use opening::{Opening, Verdict, recognise};
 
 /// A connection that was open before the agent is given up when this many of its segments did not
 /// begin a message.
@@ -55,46 +55,6 @@ impl State {
             passed: None,
         }
     }
-}
-
-/// The first bytes of one direction, kept until they suffice.
-#[derive(Clone, Copy, Default)]
-struct Opening {
-    bytes: [u8; RECOGNITION_BYTES_MAX],
-    length: usize,
-    moment: Moment,
-}
-
-/// What the opening bytes say, over all protocols.
-enum Verdict {
-    Is(usize),
-    Tls,
-    Nothing,
-    NeedMore,
-}
-
-/// A TLS handshake record of any version (RFC 8446, section 5.1).
-fn is_tls(opening: &[u8]) -> bool {
-    opening.starts_with(&[0x16, 0x03])
-}
-
-fn recognise(speaker: Speaker, opening: &[u8]) -> Verdict {
-    if is_tls(opening) {
-        return Verdict::Tls;
-    }
-    let mut verdict = if opening == [0x16] {
-        Verdict::NeedMore
-    } else {
-        Verdict::Nothing
-    };
-    for (index, kind) in ALL.iter().enumerate() {
-        match (kind.recognise)(speaker, opening) {
-            Recognition::Yes => return Verdict::Is(index),
-            Recognition::NeedMore => verdict = Verdict::NeedMore,
-            Recognition::No => {}
-        }
-    }
-    verdict
 }
 
 /// Who speaks, when a process of this role moves bytes that way.

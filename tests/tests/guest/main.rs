@@ -11,6 +11,7 @@
 
 mod checks;
 mod datagrams;
+mod lies;
 mod others;
 mod overload;
 mod queue;
