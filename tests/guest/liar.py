@@ -1,13 +1,14 @@
-# A client that lies: `liar.py PORT FIRST LOG OUT`. On a connection for each sample it asks for FIRST, which is honest,
-# and then says something that is not. Writes to OUT, for each sample, one line of JSON: its name, the bytes that it
-# sent and got, the answers behind the honest one, how many lines LOG grew by, and what the agent counts now.
+# A client that lies: `liar.py PORT FIRST LOG LINE OUT`. On a connection for each sample it asks for FIRST, which is
+# honest, and then says something that is not. Writes to OUT, for each sample, one line of JSON: its name, the bytes that
+# it sent and got, the answers behind the honest one, by how many lines with the expression LINE in them LOG grew, and the
+# bytes of asking the agent what it counts now, which goes to OUT-NUMBER.prom.
 import json
+import re
 import socket
 import sys
 import time
-import urllib.request
 
-PORT, FIRST, LOG, OUT = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+PORT, FIRST, LOG, LINE, OUT = int(sys.argv[1]), *sys.argv[2:]
 HONEST = f"GET {FIRST} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
 
 
@@ -23,7 +24,7 @@ def get(fields):
     return f"GET /lie HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n".encode("latin-1")
 
 
-HIDDEN = "GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n"
+SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 SAMPLES = {
     "two lengths": post("Content-Length: 3\r\nContent-Length: 4", "abc"),
     "one length twice": post("Content-Length: 3\r\nContent-Length: 3", "abc"),
@@ -36,7 +37,7 @@ SAMPLES = {
     "TE: xchunked": post("Transfer-Encoding: xchunked", "0\r\n\r\n"),
     "TE: a space before the colon": post("Transfer-Encoding : chunked", "0\r\n\r\n"),
     "TE: on a folded line": post("Transfer-Encoding:\r\n chunked", "0\r\n\r\n"),
-    "CL.0": get(f"Content-Length: {len(HIDDEN)}") + HIDDEN.encode(),
+    "CL.0": f"GET {FIRST} HTTP/1.1\r\nHost: h\r\nContent-Length: {len(HONEST)}\r\n\r\n".encode() + HONEST,
     "a chunk size that is no number": chunks("zz\r\nabc\r\n0\r\n\r\n"),
     "a chunk size over 64 bits": chunks("10000000000000003\r\nabc\r\n0\r\n\r\n"),
     "a chunk that is too long": chunks("3\r\nabcd\r\n0\r\n\r\n"),
@@ -60,7 +61,7 @@ SAMPLES = {
 def logged():
     # What an honest client beside asks for is another matter.
     with open(LOG, encoding="latin-1") as log:
-        return sum("/ok" not in line for line in log if " " in line)
+        return sum(bool(re.search(LINE, line)) and "/ok" not in line for line in log)
 
 
 def read(connection, until=None):
@@ -109,8 +110,11 @@ lines = settled()
 for number, (name, lie) in enumerate(SAMPLES.items()):
     sent, first, second = tell(lie)
     before, lines = lines, settled()
-    with urllib.request.urlopen("http://127.0.0.1:9435/metrics") as scrape:
-        open(f"{OUT}-{number}.prom", "wb").write(scrape.read())
+    agent = socket.create_connection(("127.0.0.1", 9435))
+    agent.sendall(SCRAPE)
+    scrape = read(agent)
+    agent.close()
+    open(f"{OUT}-{number}.prom", "wb").write(scrape.split(b"\r\n\r\n", 1)[1])
     answers = [line.split()[1].decode() for line in second.split(b"\n") if line.startswith(b"HTTP/1.")]
     out.write(json.dumps({
         "name": name,
@@ -118,4 +122,5 @@ for number, (name, lie) in enumerate(SAMPLES.items()):
         "received": len(first) + len(second),
         "answers": answers,
         "logged": lines - before,
+        "scrape": [len(SCRAPE), len(scrape)],
     }) + "\n")

@@ -14,19 +14,19 @@ tell honest "open 4"
 scrape lies-before
 tell honest "load /ok"
 
-# lie NAME PORT FIRST LOG: what it says is in liar.py.
+# lie NAME PORT FIRST LOG LINE: what it says is in liar.py.
 lie() {
-  python3 tests/guest/liar.py "$2" "$3" "$4" "$OUT/$1" 2>"$OUT/$1.log" &
+  python3 tests/guest/liar.py "$2" "$3" "$4" "$5" "$OUT/$1" 2>"$OUT/$1.log" &
   local liar=$!
   pid "liar-$1" $liar
   wait $liar
 }
 scrape nginx-before
 step "lies to nginx"
-lie nginx 8080 /created "$OUT/access"
+lie nginx 8080 /created "$OUT/access" "^[0-9]{3} "
 scrape python-before
 step "lies to http.server"
-lie python 8092 /file "$OUT/python.access"
+lie python 8092 /file "$OUT/python.access" "\\] \""
 
 step "the honest client ends"
 tell honest "stop"
