@@ -302,6 +302,12 @@ impl Series {
         );
     }
 
+    /// Moves the number of bytes that have no outcome yet by `delta`.
+    pub fn payload_pending(&mut self, process: ProcessKey, direction: Direction, delta: i64) {
+        let labels = [direction.label(), "", ""];
+        self.shift(process, Gauge::PendingBytes, labels, delta);
+    }
+
     /// Records could not be counted.
     pub fn records_lost(&mut self, reason: &'static str, records: u64) {
         self.plain

@@ -13,13 +13,16 @@ mod accept;
 mod adoption;
 mod checks;
 mod datagrams;
+mod lies;
 mod others;
 mod overload;
 mod queue;
 mod requests;
 mod restart;
 mod scenario;
-mod scrape;
+
 mod shapes;
 mod start_stop;
 mod truth;
+
+pub(crate) use sockmeter_tests::scrape;
