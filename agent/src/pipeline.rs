@@ -145,6 +145,10 @@ impl Pipeline {
     /// The series of the program that a process belongs to.
     fn process(&mut self, pid: u32) -> (ProgramKey, ProcessKey) {
         let program = self.identity.program(pid);
+        if !self.processes.contains_key(&program) {
+            // One that had its pid may have ended since the last tick.
+            self.end_programs();
+        }
         let (identity, series) = (&self.identity, &mut self.series);
         let process = *self
             .processes
