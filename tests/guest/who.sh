@@ -7,13 +7,15 @@ cp "$HOLDER" "$OTHER"
 export HOLDER_REPORT=$OUT/who.jsonl HOLDER_LETTERS=$WORK/letters
 mkdir -p "$HOLDER_LETTERS"
 
-# party NAME [PREFIX...]: a process that waits for commands, started through PREFIX if there is one.
+# party NAME [PREFIX...]: a process that waits for commands, started through PREFIX if there is one. Where LAST_PID is
+# set, the kernel gives pids from there on.
 declare -A PARTY ORDERS ANSWERS
 party() {
   local name=$1 orders answers
   shift
   rm -f "$WORK/$name".{orders,answers}
   mkfifo "$WORK/$name".{orders,answers}
+  [ -z "${LAST_PID:-}" ] || echo "$LAST_PID" >/proc/sys/kernel/ns_last_pid
   OTEL_SERVICE_NAME=$name "$@" "$HOLDER" <"$WORK/$name.orders" >"$WORK/$name.answers" 2>>"$OUT/holder.log" &
   PARTY[$name]=$!
   # Both ways open at both ends, so that neither side waits for the other to open.
@@ -44,10 +46,10 @@ mark() {
   scrape "$1"
   echo "{\"scrape\": \"$1\"}" >>"$HOLDER_REPORT"
 }
-# reported WHO COUNT: that many reports of WHO are there.
-reported() { [ "$(grep -c "\"name\":\"$1\"" "$HOLDER_REPORT")" -ge "$2" ]; }
+# reported WHO: it runs.
+reported() { grep -q "\"name\":\"$1\"" "$HOLDER_REPORT"; }
 # closed PORT: the kernel has no connection there any more that a process may hold.
-closed() { [ -z "$(ss -Htn state established state close-wait "( sport = :$1 or dport = :$1 )")" ]; }
+closed() {  [ -z "$(ss -Htn state established state close-wait "( sport = :$1 or dport = :$1 )")" ]; }
 
 start_agent agent
 
@@ -73,6 +75,7 @@ done
 mark families
 for name in 4 6 mapped mapped-client; do tell "client-$name" "close c" && tell "server-$name" "close c"; done
 tell both "close c"
+tell both "close s"
 mark families-closed
 leave {server,client}-{4,6,mapped,mapped-client} both
 
@@ -81,7 +84,10 @@ party forker && party starter && party caller
 tell forker "listen l 127.0.0.1:7010"
 tell forker "workers l 3"
 tell starter "listen l 127.0.0.1:7011"
-for worker in 1 2 3; do tell starter "spawn worker-$worker work l"; done
+for worker in 1 2 3; do
+  tell starter "spawn $HOLDER worker-$worker work l"
+  wait_for 10 "the worker" reported "worker-$worker"
+done
 tell caller "fresh 12 127.0.0.1:7010 5"
 tell caller "fresh 12 127.0.0.1:7011 5"
 mark prefork
@@ -90,7 +96,8 @@ step "one port, two listening sockets"
 party one && party two
 for name in one two; do
   tell $name "listen l 127.0.0.1:7012 shared"
-  tell $name "spawn port-$name work l"
+  tell $name "spawn $HOLDER port-$name work l"
+  wait_for 10 "the worker" reported "port-$name"
 done
 leave one two
 tell caller "fresh 16 127.0.0.1:7012 3"
@@ -118,13 +125,14 @@ tell inetd "listen l 127.0.0.1:7021"
 for service in x y; do
   tell visitor "connect $service 127.0.0.1:7021"
   tell inetd "accept l $service"
-  tell inetd "spawn service-$service serve $service"
+  tell inetd "spawn $OTHER service-$service serve $service"
   tell inetd "close $service"
+  wait_for 10 "the service" reported "service-$service"
 done
 tell visitor "ask x 4"
 mark inetd
 leave inetd
-# Long enough for what it left to be nobody's.
+# Until what it left is nobody's.
 sleep 2.5
 mark inetd-ended
 mark inetd-gone
@@ -238,11 +246,10 @@ mark loops-closed
 leave threads events many
 
 step "a pid that is given again"
-# again PID NAME: a party that has that pid; the kernel's counter may be overtaken by another new process.
+# again PID NAME: a party that has that pid; another new process may be faster.
 again() {
-  local pid=$1 try
-  for try in {1..50}; do
-    echo $((pid - 1)) >/proc/sys/kernel/ns_last_pid
+  local pid=$1 LAST_PID=$(($1 - 1))
+  for _ in {1..50}; do
     party "$2"
     [ "${PARTY[$2]}" -eq "$pid" ] && return
     leave "$2"

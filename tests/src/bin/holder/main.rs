@@ -34,11 +34,15 @@ fn main() -> Result<()> {
         [] => party::run(Report::begin()?),
         ["work"] => {
             let listener = TcpListener::from(stdin().as_fd().try_clone_to_owned()?);
-            work(&listener, &mut Report::begin()?)
+            let mut report = Report::begin()?;
+            report.write()?;
+            work(&listener, &mut report)
         }
         ["serve"] => {
             let stream = TcpStream::from(stdin().as_fd().try_clone_to_owned()?);
-            http::serve(&stream, u64::MAX, &mut Report::begin()?)
+            let mut report = Report::begin()?;
+            report.write()?;
+            http::serve(&stream, u64::MAX, &mut report)
         }
         other => bail!("unknown mode {other:?}"),
     }

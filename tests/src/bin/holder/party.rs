@@ -35,7 +35,7 @@ commands; L is a listening socket's name, C a connection's, END is server or cli
   close NAME
   fork C                        a child serves C until the client closes; this process keeps it too
   workers L N                   N children accept and serve until they are ended
-  spawn WHO MODE NAME           starts `holder MODE` with NAME as its standard input
+  spawn FILE WHO MODE NAME      starts `FILE MODE` with NAME as its standard input
   exec FILE WHO NAME            becomes FILE in mode `serve`
   quit";
 
@@ -177,10 +177,8 @@ impl Party {
                     fork::fork(|| crate::work(&listener, &mut self.report.of_child()?))?;
                 }
             }
-            ["spawn", who, mode, name] => {
-                let own = std::env::current_exe()?;
-                self.program(own.to_str().context("a strange name")?, who, mode, name)?
-                    .spawn()?;
+            ["spawn", file, who, mode, name] => {
+                self.program(file, who, mode, name)?.spawn()?;
             }
             ["exec", file, who, name] => {
                 println!("done");

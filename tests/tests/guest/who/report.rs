@@ -59,6 +59,17 @@ pub(super) fn at(scenario: &Scenario, scrape: &str) -> BTreeMap<String, Program>
     panic!("no scrape {scrape}");
 }
 
+/// The names of all scrapes, in their order.
+pub(super) fn marks(scenario: &Scenario) -> Vec<String> {
+    let text = scenario.text("who.jsonl");
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines
+        .filter_map(|line| Some(line["scrape"].as_str()?.to_owned()))
+        .collect()
+}
+
 fn number(value: &Value) -> u64 {
     value.as_u64().unwrap()
 }
