@@ -2,7 +2,10 @@
 
 use aya_ebpf::{
     EbpfContext, Global,
-    helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel, generated::bpf_jiffies64},
+    helpers::{
+        bpf_ktime_get_ns, bpf_probe_read_kernel,
+        generated::{bpf_jiffies64, bpf_skc_to_tcp_sock},
+    },
 };
 use core::marker::PhantomData;
 use sockmeter_abi::field::ABSENT;
@@ -24,6 +27,12 @@ pub enum Sock {}
 pub enum Socket {}
 /// `struct tcp_sock`.
 pub enum TcpSock {}
+/// `struct udp_sock`.
+pub enum UdpSock {}
+/// `struct sk_buff`.
+pub enum Packet {}
+/// `struct skb_shared_info`, which lies at a packet's end.
+pub enum PacketShared {}
 /// `struct msghdr`.
 pub enum Message {}
 /// `struct task_struct`.
@@ -99,13 +108,26 @@ types! {
     SOCK_PROTOCOL: Sock => u16;
     SOCKET_SOCK: Socket => Typed<Sock>;
     TCP_CLOCK_NS: TcpSock => u64;
+    TCP_NEXT_SEQUENCE: TcpSock => u32;
+    TCP_READ_SEQUENCE: TcpSock => u32;
+    TCP_UPPER_LAYER: TcpSock => u64;
     LAST_DATA_TICKS: TcpSock => u32;
+    UDP_PENDING: UdpSock => u32;
+    UDP_SEGMENT_BYTES: UdpSock => u16;
+    PACKET_HEAD: Packet => u64;
+    PACKET_END: Packet => u32;
+    PACKET_SEGMENT_BYTES: PacketShared => u16;
+    MESSAGE_FLAGS: Message => u32;
+    MESSAGE_CONTROL: Message => u64;
+    MESSAGE_CONTROL_BYTES: Message => u64;
     MESSAGE_ITER_KIND: Message => u8;
     MESSAGE_ITER_OFFSET: Message => u64;
     MESSAGE_ITER_SEGMENTS: Message => u64;
     MESSAGE_ITER_BUFFER: Message => u64;
     TASK_TGID: Task => u32;
     TASK_PID: Task => u32;
+    TASK_LEADER: Task => Typed<Task>;
+    TASK_EXECS: Task => u64;
     TASK_PARENT: Task => Typed<Task>;
     TASK_SIGNAL: Task => Typed<Signal>;
     TASK_START_BOOTTIME: Task => u64;
@@ -134,6 +156,8 @@ numbers! {
     ITER_SINGLE;
     /// `ITER_IOVEC`: a vector of buffers.
     ITER_VECTOR;
+    /// Arguments of `udp_recvmsg` and `udpv6_recvmsg`: 6 up to 5.18, 5 up to 6.18, then 4.
+    RECEIVE_ARITY;
     /// Arguments of `inet_csk_accept`: 4 up to 6.9, then 2.
     ACCEPT_ARITY;
 }
@@ -154,6 +178,13 @@ pub fn ticks() -> u32 {
 pub fn now_ns() -> u64 {
     // SAFETY: takes no arguments.
     unsafe { bpf_ktime_get_ns() }
+}
+
+/// The TCP half of a socket; its pointer is null for any other.
+#[inline(always)]
+pub fn tcp(sock: Typed<Sock>) -> Typed<TcpSock> {
+    // SAFETY: the verifier knows `sock` as `struct sock`; the result is null or a typed pointer.
+    Typed(unsafe { bpf_skc_to_tcp_sock(sock.0.cast_mut().cast()) }.cast())
 }
 
 /// Word `index` of a tracing context: the arguments, then the return value. Written as inline assembly

@@ -1,5 +1,7 @@
 //! Records in, series out: the joints between the stages.
 
+mod datagrams;
+mod gaps;
 mod hands;
 mod losses;
 mod order;

@@ -55,4 +55,12 @@ impl Direction {
             Self::Transmit => "transmit",
         }
     }
+
+    /// The other one.
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Receive => Self::Transmit,
+            Self::Transmit => Self::Receive,
+        }
+    }
 }

@@ -10,8 +10,10 @@
 )]
 
 mod checks;
+mod datagrams;
 mod others;
 mod overload;
+mod queue;
 mod requests;
 mod restart;
 mod scenario;
