@@ -167,6 +167,10 @@ impl Pipeline {
     }
 
     fn series_of(&mut self, program: ProgramKey) -> ProcessKey {
+        if !self.processes.contains_key(&program) {
+            // One that had its pid may have ended since the last tick.
+            self.end_programs();
+        }
         let (identity, series) = (&self.identity, &mut self.series);
         *self
             .processes

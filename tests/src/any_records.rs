@@ -75,7 +75,13 @@ struct Outcome {
 }
 
 fn run(script: &[u8], edge: Edge) -> Outcome {
-    let mut pipeline = Pipeline::new(Settings::default());
+    // Of two processes that have one pid after each other the second is shown at a later scrape, and the
+    // balance is looked at once: there, processes are told apart by their executable.
+    let labels = (edge != Edge::Scraped).then(|| vec!["process_executable_name"]);
+    let mut pipeline = Pipeline::new(Settings {
+        labels,
+        ..Settings::default()
+    });
     let mut steering = Steering::default();
     let mut readers = Readers::default();
     let mut host = Host::new(script, edge);

@@ -9,7 +9,7 @@ use crate::{
     records::{Adopted, Closed, ConnectFailed, Opened, Table},
 };
 use std::{
-    collections::HashSet,
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
@@ -185,13 +185,18 @@ impl Pipeline {
     /// is that of the program that its process runs now (it executed another file), if `/proc` was asked what
     /// that is, or else of somebody who has not used it yet: nobody is guessed.
     pub(super) fn end_programs(&mut self) {
-        let ended: HashSet<ProgramKey> = self.identity.drain_ended().collect();
+        let ended: BTreeSet<ProgramKey> = self.identity.drain_ended().collect();
         if ended.is_empty() {
             return;
         }
-        let mut left: Vec<_> = self
-            .connections
-            .iter()
+        for program in &ended {
+            self.unlisten_all(*program);
+            if let Some(process) = self.processes.remove(program) {
+                self.series.end_process(process, self.now_ns);
+            }
+        }
+        let left = self.connections.iter();
+        let mut left: Vec<_> = left
             .filter(|(_, connection)| ended.contains(&connection.talk.program))
             .map(|(id, connection)| (id, connection.pid))
             .collect();
@@ -200,12 +205,6 @@ impl Pipeline {
         for (id, pid) in left {
             let is_known = self.identity.is_alive(pid) && !self.identity.wants_facts(pid);
             self.hand_over(id, if is_known { pid } else { NO_PID });
-        }
-        for program in ended {
-            self.unlisten_all(program);
-            if let Some(process) = self.processes.remove(&program) {
-                self.series.end_process(process, self.now_ns);
-            }
         }
     }
 

@@ -12,7 +12,7 @@ mod steering;
 use super::*;
 use crate::{
     export::prometheus::{Format, write},
-    records::{Adopted, Closed, Facts, Opened, Started, Table, facts::Source},
+    records::{Adopted, Closed, Facts, Opened, Table, facts::Source},
 };
 use std::{borrow::Cow, net::SocketAddr};
 
@@ -156,18 +156,6 @@ impl Bench {
             turns: self.turns,
             local: REMOTE,
             remote: REMOTE,
-        }));
-    }
-
-    /// Process 1 executes `file`, without a new pid.
-    fn executed(&mut self, file: &str) {
-        self.push(Record::Started(Started {
-            is_exec: true,
-            pid: 1,
-            parent_pid: 0,
-            start_boottime_ns: 1,
-            cgroup: 0,
-            file: file.to_owned(),
         }));
     }
 

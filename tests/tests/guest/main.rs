@@ -20,9 +20,9 @@ mod queue;
 mod requests;
 mod restart;
 mod scenario;
-
 mod shapes;
 mod start_stop;
 mod truth;
+mod who;
 
 pub(crate) use sockmeter_tests::scrape;

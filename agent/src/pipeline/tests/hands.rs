@@ -1,6 +1,21 @@
 //! Connections that go from one process to another, and processes that become another program.
 
 use super::*;
+use crate::records::Started;
+
+impl Bench {
+    /// Process 1 executes `file`, without a new pid.
+    fn executed(&mut self, file: &str) {
+        self.push(Record::Started(Started {
+            is_exec: true,
+            pid: 1,
+            parent_pid: 0,
+            start_boottime_ns: 1,
+            cgroup: 0,
+            file: file.to_owned(),
+        }));
+    }
+}
 
 /// Bytes by process and direction, of what the sockets moved and of what became of them.
 fn balance(bench: &mut Bench) -> [Vec<(String, u64)>; 2] {
