@@ -85,7 +85,12 @@ pub struct Pieces<'a> {
 impl<'a> Pieces<'a> {
     /// How many bytes they are.
     pub fn length_bytes(&self) -> u64 {
-        self.lost_bytes + self.content.len() as u64 + self.unseen_bytes
+        self.lost_bytes + self.seen_bytes()
+    }
+
+    /// How many bytes of them have a record.
+    pub fn seen_bytes(&self) -> u64 {
+        self.content.len() as u64 + self.unseen_bytes
     }
 
     /// The pieces that are there.
@@ -252,9 +257,11 @@ mod tests {
             connection: ConnectionId(1),
             direction: Direction::Receive,
             position,
+            other_position: 0,
             length_bytes,
             begin_ns: 0,
             time_ns: 0,
+            turn: 0,
             pid: 1,
             overtakes: false,
             after_end: false,

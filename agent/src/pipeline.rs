@@ -9,6 +9,7 @@
 //! recording replays to the same scrape. Data never flows back; the one allowed control is [`Steer`].
 
 mod account;
+mod datagrams;
 mod life;
 mod listeners;
 mod order;
@@ -21,10 +22,10 @@ use crate::{
     exchanges::{End, Finding, Pairing},
     identity::{Identity, ProgramKey},
     protocol::{
-        Piece,
+        Loss, Piece,
         conversation::{Conversation, Moment},
     },
-    records::{Closed, LOSS_REASONS, Record, Segment},
+    records::{Closed, LOSS_REASONS, LOSSES_IN_BYTES, Record, Segment},
     series::{ProcessKey, Series, Settings, Snapshot},
 };
 use account::tell_account;
@@ -37,12 +38,11 @@ pub use steer::{Steer, Unsteered};
 /// The only transport of this slice.
 const TCP: &str = "tcp";
 
-/// The last of [`LOSS_REASONS`].
-const UNTRACKED_BYTES: &str = "connection_table_full_bytes";
-
 /// What the stages keep with a connection.
 struct Talk {
     conversation: Conversation,
+    /// It was open before the agent.
+    is_joined: bool,
     pairing: Pairing,
     process: ProcessKey,
     program: ProgramKey,
@@ -98,6 +98,7 @@ impl Pipeline {
                 self.table(table);
             }
             Record::Listener(listener) => self.listener(&listener),
+            Record::Datagrams(datagrams) => self.datagrams(&datagrams),
             Record::Losses(totals) => self.lost(totals),
             Record::Tick { time_ns } => {
                 self.release_all(steer);
@@ -139,6 +140,12 @@ impl Pipeline {
         self.losses
     }
 
+    /// Bytes that the kernel side could not count for anybody.
+    pub fn untracked_bytes(&self) -> u64 {
+        let bytes = LOSSES_IN_BYTES.into_iter();
+        bytes.filter_map(|reason| self.losses.get(reason)).sum()
+    }
+
     /// A copy of all series as they are now.
     pub fn snapshot(&mut self) -> Snapshot {
         // All records that there are have been pushed: a connection that has ended counts as such.
@@ -149,12 +156,15 @@ impl Pipeline {
     /// The series of the program that a process belongs to.
     fn process(&mut self, pid: u32) -> (ProgramKey, ProcessKey) {
         let program = self.identity.program(pid);
+        (program, self.series_of(program))
+    }
+
+    fn series_of(&mut self, program: ProgramKey) -> ProcessKey {
         let (identity, series) = (&self.identity, &mut self.series);
-        let process = *self
+        *self
             .processes
             .entry(program)
-            .or_insert_with(|| series.add_process(identity.labels(program)));
-        (program, process)
+            .or_insert_with(|| series.add_process(identity.labels(program)))
     }
 
     fn segment(&mut self, segment: &Segment<'_>, steer: &mut impl Steer) {
@@ -173,22 +183,43 @@ impl Pipeline {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        let pieces = connection.add(segment);
         let role = connection.talk.conversation.role();
+        // What the other direction moved before, and was not told, is lost.
+        let other = direction.opposite();
+        let lost_bytes = connection.advance(other, segment.other_position);
+        lose(
+            connection,
+            &mut self.series,
+            other,
+            lost_bytes,
+            segment.time_ns,
+        );
+        let pieces = connection.add(segment);
+        let moment = Moment {
+            begin_ns: segment.begin_ns,
+            time_ns: segment.time_ns,
+            turn: segment.turn,
+        };
+        for piece in pieces.iter() {
+            if let Piece::Lost(bytes) = piece {
+                lose(
+                    connection,
+                    &mut self.series,
+                    direction,
+                    bytes,
+                    moment.time_ns,
+                );
+            } else {
+                read(connection, &mut self.series, direction, piece, moment);
+            }
+        }
         self.series.socket_bytes(
             connection.talk.process,
             role,
             TCP,
             direction,
-            pieces.length_bytes(),
+            pieces.seen_bytes(),
         );
-        let moment = Moment {
-            begin_ns: segment.begin_ns,
-            time_ns: segment.time_ns,
-        };
-        for piece in pieces.iter() {
-            read(connection, &mut self.series, direction, piece, moment);
-        }
         let now_role = connection.talk.conversation.role();
         if now_role != role {
             self.series
@@ -234,11 +265,14 @@ impl Pipeline {
     }
 
     fn lost(&mut self, totals: [u64; LOSS_REASONS.len()]) {
-        for ((reason, total), before) in LOSS_REASONS.iter().zip(totals).zip(&mut self.losses) {
+        for (at, (total, before)) in totals.into_iter().zip(&mut self.losses).enumerate() {
             let more = total.saturating_sub(*before);
             *before += more;
             // Bytes are no records; see `untracked_bytes`.
-            if more > 0 && *reason != UNTRACKED_BYTES {
+            if let Some(reason) = LOSS_REASONS.get(at)
+                && more > 0
+                && !LOSSES_IN_BYTES.contains(&at)
+            {
                 self.series.records_lost(reason, more);
             }
         }
@@ -259,6 +293,33 @@ impl Pipeline {
     }
 }
 
+/// Bytes whose records were lost.
+fn lose(
+    connection: &mut Connection<Talk>,
+    series: &mut Series,
+    direction: Direction,
+    lost_bytes: u64,
+    time_ns: u64,
+) {
+    if lost_bytes == 0 {
+        return;
+    }
+    let (process, role) = (connection.talk.process, connection.talk.conversation.role());
+    series.socket_bytes(process, role, TCP, direction, lost_bytes);
+    let moment = Moment {
+        begin_ns: 0,
+        time_ns,
+        turn: 0,
+    };
+    read(
+        connection,
+        series,
+        direction,
+        Piece::Lost(lost_bytes),
+        moment,
+    );
+}
+
 /// One piece through conversation and pairing into the series.
 fn read(
     connection: &mut Connection<Talk>,
@@ -270,6 +331,7 @@ fn read(
     let remote = connection.remote;
     let Talk {
         conversation,
+        is_joined,
         pairing,
         process,
         ..
@@ -286,8 +348,16 @@ fn read(
             note(series, process, end, finding)
         });
     });
-    if let Some(speaker) = conversation.speaker(direction) {
-        pairing.moved(speaker, moment);
+    let is_lost = matches!(piece, Piece::Lost(_));
+    match conversation.speaker(direction) {
+        Some(speaker) if !conversation.protocol().is_empty() => {
+            pairing.moved(speaker, moment, is_lost);
+        }
+        _ if conversation.is_settled() => {}
+        _ if is_lost => pairing.missed(Loss::Gap),
+        // Of what was there before the agent nobody expects to see the beginning.
+        _ if !*is_joined && matches!(piece, Piece::Unseen(_)) => pairing.missed(Loss::Unseen),
+        _ => {}
     }
     // With this piece the protocol may have been found, or have ended.
     let protocol = match protocol_before {
@@ -302,7 +372,9 @@ fn note(series: &mut Series, process: ProcessKey, end: End, finding: Finding<'_>
     match finding {
         Finding::Active(method, delta) => series.active_requests(process, end.role, method, delta),
         Finding::Finished(exchange) => series.exchange(process, &exchange),
-        Finding::Unanswered(reason) => series.unanswered(process, end.protocol, end.role, reason),
+        Finding::Unanswered(reason, count) => {
+            series.unanswered(process, end.protocol, end.role, reason, count);
+        }
         Finding::Unpaired(reason) => series.unpaired(process, end.protocol, end.role, reason),
     }
 }

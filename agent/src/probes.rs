@@ -4,6 +4,7 @@
 //! program in its family's list.
 
 pub mod adoption;
+pub mod datagrams;
 pub mod listeners;
 mod on_demand;
 pub mod process_life;
@@ -20,6 +21,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     programs::{Program as Loaded, ProgramError},
 };
+use rustix::time::{ClockId, clock_getres};
 use sockmeter_abi::{field::ABSENT, kernel_arities, kernel_enumerators, kernel_fields};
 use std::{
     collections::HashSet,
@@ -117,6 +119,7 @@ pub const ALL: &[&Family] = &[
     &socket_io::FAMILY,
     &listeners::FAMILY,
     &adoption::FAMILY,
+    &datagrams::FAMILY,
 ];
 
 /// Why the probes cannot be had at all.
@@ -169,14 +172,17 @@ impl Probes {
         let btf = KernelBtf::open(Path::new(SYSTEM_PATH), &wanted())?;
         let numbers = resolve(&btf)?;
         let agent_pid = std::process::id();
+        let tick_ns = tick_ns();
         let mut loader = EbpfLoader::new();
         for (name, value) in &numbers {
             loader.override_global(name, value, true);
         }
         loader
             .override_global("AGENT_PID", &agent_pid, true)
+            .override_global("TICK_NS", &tick_ns, true)
             .override_global("CAPTURE_BYTES", &config.kernel.capture_bytes_max, true)
             .map_max_entries("RING", config.kernel.ring_bytes)
+            .map_max_entries("DATAGRAMS", config.kernel.datagram_processes_max)
             .map_max_entries("SLOTS", config.kernel.connections_max)
             .map_max_entries("FREE_SLOTS", config.kernel.connections_max);
         let mut ebpf = loader
@@ -270,6 +276,12 @@ impl Probes {
             .filter_map(|probe| Some((probe, missed(probe)?)))
             .collect()
     }
+}
+
+/// Nanoseconds of the kernel's tick (1/CONFIG_HZ): the coarse clocks go on once a tick.
+fn tick_ns() -> u64 {
+    let tick = clock_getres(ClockId::MonotonicCoarse);
+    u64::try_from(tick.tv_nsec).unwrap_or(0)
 }
 
 /// Every kernel name that is looked up.

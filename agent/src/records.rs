@@ -2,19 +2,21 @@
 //!
 //! A [`Record`] is all that the stages behind this one ever learn, so a file of records replays a run.
 
+pub mod datagrams;
 pub mod end;
 pub mod facts;
 pub mod maps;
 mod parse;
 pub mod recording;
 
+pub use datagrams::Datagrams;
 pub use end::{ConnectionId, Direction, Role};
 pub use facts::Facts;
 pub use maps::{KernelMaps, MapError};
 pub(crate) use parse::{endpoints, role};
 
 use serde::{Deserialize, Serialize};
-use sockmeter_abi::field::LOSS_COUNTERS;
+use sockmeter_abi::field::{LOSS_COUNTERS_USED, LOSS_NO_RUN_BYTES, LOSS_NO_SLOT_BYTES};
 use std::{borrow::Cow, net::SocketAddr};
 
 /// Something that happened. Times are `CLOCK_MONOTONIC` nanoseconds.
@@ -47,6 +49,8 @@ pub enum Record<'a> {
     Table(Table),
     /// Edge: what a listening socket looks like now.
     Listener(Listener),
+    /// Edge: datagrams that a process sent and received since it was told last.
+    Datagrams(Datagrams),
     /// Edge: what was lost so far, in the order of [`LOSS_REASONS`]; only ever grows.
     Losses([u64; LOSS_REASONS.len()]),
     /// Edge: time went on.
@@ -57,7 +61,7 @@ pub enum Record<'a> {
 }
 
 /// What the kernel side could not tell, and why; see `abi::field`.
-pub const LOSS_REASONS: [&str; LOSS_COUNTERS] = [
+pub const LOSS_REASONS: [&str; LOSS_COUNTERS_USED] = [
     "connection_table_full",
     "ring_full_opened",
     "ring_full_connect_failed",
@@ -66,7 +70,13 @@ pub const LOSS_REASONS: [&str; LOSS_COUNTERS] = [
     "ring_full_process_started",
     "ring_full_process_ended",
     "connection_table_full_bytes",
+    "ring_full_datagrams",
+    "datagram_table_full",
+    "datagram_table_full_bytes",
 ];
+
+/// Those of [`LOSS_REASONS`] that count bytes, and not records.
+pub const LOSSES_IN_BYTES: [usize; 2] = [LOSS_NO_SLOT_BYTES, LOSS_NO_RUN_BYTES];
 
 /// See [`Record::Opened`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,15 +125,21 @@ pub struct Segment<'a> {
     pub direction: Direction,
     /// Bytes moved in this direction before this call.
     pub position: u64,
+    /// Bytes moved in the other direction until now.
+    #[serde(default)]
+    pub other_position: u64,
     /// Bytes moved.
     pub length_bytes: u32,
-    /// Receive: when the newest packet arrived (zero if unknown). Transmit: when the call began.
+    /// Receive: when data last arrived (zero if unknown). Transmit: when the call began.
     pub begin_ns: u64,
     /// When the call ended.
     pub time_ns: u64,
+    /// How often the direction had turned, the first call included; zero if unknown (older recordings).
+    #[serde(default)]
+    pub turn: u32,
     /// The process that called.
     pub pid: u32,
-    /// Receive: a send on this connection had begun and not ended; its record comes after this one.
+    /// A call of the other direction had begun; its record comes after this one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overtakes: bool,
     /// The connection had ended: what had arrived before a reset can still be read.
@@ -153,7 +169,10 @@ pub struct Closed {
     pub role: Role,
     /// It was open before the probes.
     pub adopted: bool,
-    /// A send had begun and not ended; its record comes after this one.
+    /// How often the direction had turned.
+    #[serde(default)]
+    pub turns: u32,
+    /// A call had begun; its record comes after this one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overtakes: bool,
 }
@@ -199,6 +218,9 @@ pub struct Table {
     pub bytes: [u64; 2],
     /// Segments sent again.
     pub retransmits: u32,
+    /// How often the direction had turned.
+    #[serde(default)]
+    pub turns: u32,
     /// This end.
     pub local: SocketAddr,
     /// The other end.
@@ -263,7 +285,8 @@ impl Record<'_> {
             | Self::Closed(Closed { pid, .. })
             | Self::Adopted(Adopted { pid, .. })
             | Self::Table(Table { pid, .. })
-            | Self::Listener(Listener { pid, .. }) => (*pid != 0).then_some(*pid),
+            | Self::Listener(Listener { pid, .. })
+            | Self::Datagrams(Datagrams { pid, .. }) => (*pid != 0).then_some(*pid),
             _ => None,
         }
     }

@@ -147,12 +147,13 @@ impl Series {
         protocol: &'static str,
         role: Role,
         reason: &'static str,
+        count: u64,
     ) {
         self.add(
             process,
             |plain| &mut plain.unanswered,
             [protocol, role.label(), reason],
-            1,
+            count,
         );
     }
 
@@ -247,6 +248,29 @@ impl Series {
             process,
             |plain| &mut plain.socket_bytes,
             [direction.label(), role.label(), transport],
+            bytes,
+        );
+    }
+
+    /// Datagrams, and their bytes, went through sockets. Who asks and who answers is not known of them.
+    pub fn datagrams(
+        &mut self,
+        process: ProcessKey,
+        direction: Direction,
+        datagrams: u64,
+        bytes: u64,
+    ) {
+        let direction = direction.label();
+        self.add(
+            process,
+            |plain| &mut plain.datagrams,
+            [direction, "udp", ""],
+            datagrams,
+        );
+        self.add(
+            process,
+            |plain| &mut plain.socket_bytes,
+            [direction, "", "udp"],
             bytes,
         );
     }

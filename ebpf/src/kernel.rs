@@ -2,7 +2,10 @@
 
 use aya_ebpf::{
     EbpfContext, Global,
-    helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel},
+    helpers::{
+        bpf_ktime_get_ns, bpf_probe_read_kernel,
+        generated::{bpf_jiffies64, bpf_skc_to_tcp_sock},
+    },
 };
 use core::marker::PhantomData;
 use sockmeter_abi::field::ABSENT;
@@ -30,6 +33,12 @@ pub enum BindBucket {}
 pub enum Net {}
 /// `struct file`.
 pub enum File {}
+/// `struct udp_sock`.
+pub enum UdpSock {}
+/// `struct sk_buff`.
+pub enum Packet {}
+/// `struct skb_shared_info`, which lies at a packet's end.
+pub enum PacketShared {}
 /// `struct msghdr`.
 pub enum Message {}
 /// `struct task_struct`.
@@ -115,12 +124,30 @@ types! {
     TCP_CLOCK_NS: TcpSock => u64;
     TCP_BIND_BUCKET: TcpSock => Typed<BindBucket>;
     BUCKET_REUSE: BindBucket => i8;
+    TCP_NEXT_SEQUENCE: TcpSock => u32;
+    TCP_READ_SEQUENCE: TcpSock => u32;
+    TCP_WRITE_SEQUENCE: TcpSock => u32;
+    TCP_UNACKNOWLEDGED: TcpSock => u32;
+    TCP_RECEIVED_BYTES: TcpSock => u64;
+    TCP_ACKNOWLEDGED_BYTES: TcpSock => u64;
+    TCP_UPPER_LAYER: TcpSock => u64;
+    LAST_DATA_TICKS: TcpSock => u32;
+    UDP_PENDING: UdpSock => u32;
+    UDP_SEGMENT_BYTES: UdpSock => u16;
+    PACKET_HEAD: Packet => u64;
+    PACKET_END: Packet => u32;
+    PACKET_SEGMENT_BYTES: PacketShared => u16;
+    MESSAGE_FLAGS: Message => u32;
+    MESSAGE_CONTROL: Message => u64;
+    MESSAGE_CONTROL_BYTES: Message => u64;
     MESSAGE_ITER_KIND: Message => u8;
     MESSAGE_ITER_OFFSET: Message => u64;
     MESSAGE_ITER_SEGMENTS: Message => u64;
     MESSAGE_ITER_BUFFER: Message => u64;
     TASK_TGID: Task => u32;
     TASK_PID: Task => u32;
+    TASK_LEADER: Task => Typed<Task>;
+    TASK_EXECS: Task => u64;
     TASK_PARENT: Task => Typed<Task>;
     TASK_SIGNAL: Task => Typed<Signal>;
     TASK_START_BOOTTIME: Task => u64;
@@ -149,10 +176,21 @@ numbers! {
     ITER_SINGLE;
     /// `ITER_IOVEC`: a vector of buffers.
     ITER_VECTOR;
-    /// Arguments of `tcp_recvmsg`: 6 up to 5.18, 5 up to 6.18, then 4.
+    /// Arguments of `udp_recvmsg` and `udpv6_recvmsg`: 6 up to 5.18, 5 up to 6.18, then 4.
     RECEIVE_ARITY;
     /// Arguments of `inet_csk_accept`: 4 up to 6.9, then 2.
     ACCEPT_ARITY;
+}
+
+/// Nanoseconds of a tick; the agent reads it from the coarse clock.
+#[unsafe(no_mangle)]
+pub static TICK_NS: Global<u64> = Global::new(0);
+
+/// Ticks since boot or so, as the kernel keeps them with sockets (`tcp_jiffies32`).
+#[inline(always)]
+pub fn ticks() -> u32 {
+    // SAFETY: takes no arguments.
+    unsafe { bpf_jiffies64() as u32 }
 }
 
 /// Now, on the monotonic clock.
@@ -160,6 +198,13 @@ numbers! {
 pub fn now_ns() -> u64 {
     // SAFETY: takes no arguments.
     unsafe { bpf_ktime_get_ns() }
+}
+
+/// The TCP half of a socket; its pointer is null for any other.
+#[inline(always)]
+pub fn tcp(sock: Typed<Sock>) -> Typed<TcpSock> {
+    // SAFETY: the verifier knows `sock` as `struct sock`; the result is null or a typed pointer.
+    Typed(unsafe { bpf_skc_to_tcp_sock(sock.0.cast_mut().cast()) }.cast())
 }
 
 /// Word `index` of a tracing context: the arguments, then the return value. Written as inline assembly

@@ -8,12 +8,16 @@
 #![feature(asm_experimental_arch)]
 
 mod adoption;
+mod content;
+mod datagrams;
+mod history;
 mod kernel;
 mod listeners;
 mod output;
 mod process_life;
 mod socket_io;
 mod socket_life;
+mod stream;
 mod watch;
 
 /// Unreachable: the verifier refuses a program that could come here.

@@ -1,8 +1,11 @@
 //! Attach family: connections opening, closing, retransmitting.
 
 use crate::{
-    kernel::{ACCEPT_ARITY, SOCK_ERROR, SOCK_PROTOCOL, SOCK_SHUTDOWN, Sock, Typed, now_ns, word},
-    listeners, output,
+    kernel::{
+        ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE, Typed,
+        now_ns, tcp, word,
+    },
+    listeners, output, stream,
     watch::{self, Followed},
 };
 use aya_ebpf::{
@@ -18,7 +21,8 @@ use sockmeter_abi::{
     slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN},
 };
 
-const IPPROTO_TCP: u16 = 6;
+/// `RCV_SHUTDOWN`: the peer has sent its FIN, or the process will not receive.
+const RECEIVE_SHUTDOWN: u8 = 1;
 /// Both directions shut down: the process called close, or cannot use the connection any more.
 const SHUTDOWN_MASK: u8 = 3;
 
@@ -37,7 +41,7 @@ const LISTEN: i32 = 10;
 pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
     let sock = Typed::<Sock>(ctx.arg(0));
     let (old, new): (i32, i32) = (ctx.arg(1), ctx.arg(2));
-    if SOCK_PROTOCOL.load(sock) != IPPROTO_TCP {
+    if !watch::is_stream(sock) {
         return 0;
     }
     match (old, new) {
@@ -48,6 +52,8 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
         // A new server socket also comes from there (to SYN_RECV), as a copy that still has the cookie too.
         (LISTEN, CLOSE) => listeners::ends(sock),
         (CLOSE | LISTEN | SYN_RECV, _) | (_, ESTABLISHED | CLOSE_WAIT) => {}
+        // What has arrived can still be read: then the end is told when the process lets go.
+        (_, CLOSE) if is_unread(sock) => keep(sock),
         (_, CLOSE) => closed(sock),
         // shutdown(SHUT_WR) also comes by here, but leaves a connection that still receives.
         (_, FIN_WAIT1..) if SOCK_SHUTDOWN.load(sock) & SHUTDOWN_MASK == SHUTDOWN_MASK => {
@@ -91,6 +97,7 @@ fn connect_succeeded(sock: Typed<Sock>) {
     slot.opened_ns = time_ns;
     slot.phase = PHASE_OPEN;
     watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    stream::reading_begins(sock, slot);
     output::opened(index, slot, connect_ns);
 }
 
@@ -121,6 +128,31 @@ fn connect_failed(sock: Typed<Sock>) {
     );
 }
 
+/// Whether bytes are left to read. The peer's FIN takes a number of its own.
+#[inline(always)]
+fn is_unread(sock: Typed<Sock>) -> bool {
+    let tcp = tcp(sock);
+    if tcp.0.is_null() || !TCP_NEXT_SEQUENCE.present() || !TCP_READ_SEQUENCE.present() {
+        return false;
+    }
+    let left = TCP_NEXT_SEQUENCE
+        .load(tcp)
+        .wrapping_sub(TCP_READ_SEQUENCE.load(tcp));
+    let fin = u32::from(SOCK_SHUTDOWN.load(sock) & RECEIVE_SHUTDOWN);
+    left > fin
+}
+
+/// The connection broke; the process has not yet read what came before.
+#[inline(always)]
+fn keep(sock: Typed<Sock>) {
+    match watch::followed(sock) {
+        // SAFETY: a live map value.
+        Some(Followed { slot, .. }) => unsafe { (*slot).errno = SOCK_ERROR.load(sock) as u16 },
+        // Then nobody reads it: it was not accepted, or has not been used since before the probes.
+        None => closed(sock),
+    }
+}
+
 /// The end of a connection. One that was open before the probes and idle since has no slot: the agent
 /// knows it by its cookie.
 #[inline(always)]
@@ -137,6 +169,8 @@ fn closed(sock: Typed<Sock>) {
         origin: ORIGIN_SEEN,
         overtakes: 0,
         reserved: 0,
+        turns: 0,
+        reserved2: 0,
     };
     let Some(Followed { slot, .. }) = watch::followed(sock) else {
         // Also before all programs are attached: the agent may have listed it as open by then.
@@ -150,14 +184,19 @@ fn closed(sock: Typed<Sock>) {
         return;
     }
     slot.phase = PHASE_CLOSED;
+    stream::reading_ends(sock, slot);
+    if slot.errno != 0 {
+        record.errno = slot.errno;
+    }
     record.connection = slot.connection;
     record.retransmits = slot.retransmits;
     record.bytes = slot.bytes;
     record.pid = slot.pid;
     record.role = slot.role;
     record.origin = slot.origin;
+    record.turns = slot.turns;
     // On loopback the answer to a send, a reset, comes back before the send returns.
-    record.overtakes = (slot.send_began_ns != 0) as u8;
+    record.overtakes = (slot.send_began_ns != 0 || slot.is_receiving != 0) as u8;
     if !output::submit(CLOSED, record) {
         slot.is_unreported = 1;
     }
@@ -186,6 +225,7 @@ pub fn socket_accept(ctx: FExitContext) -> i32 {
     slot.role = ROLE_SERVER;
     slot.phase = PHASE_OPEN;
     watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    stream::reading_begins(sock, slot);
     output::opened(index, slot, 0);
     0
 }
@@ -203,6 +243,13 @@ pub fn socket_retransmit(ctx: BtfTracePointContext) -> i32 {
 /// The socket is being freed: nobody can use it any more.
 #[fentry(function = "tcp_v4_destroy_sock")]
 pub fn socket_destroy(ctx: FEntryContext) -> i32 {
-    watch::unfollow(Typed(ctx.arg(0)));
+    let sock = Typed(ctx.arg(0));
+    if let Some(Followed { slot, .. }) = watch::followed(sock) {
+        // SAFETY: a live map value.
+        if unsafe { (*slot).phase } == PHASE_OPEN {
+            closed(sock);
+        }
+        watch::unfollow(sock);
+    }
     0
 }

@@ -1,7 +1,7 @@
 //! Reconciling: what the kernel counted against what its records told.
 
-use super::{Live, LiveError, PROC, now_ns};
-use crate::records::{ConnectionId, Record, Table, endpoints, role};
+use super::{Live, LiveError, PROC, datagrams::stale, now_ns};
+use crate::records::{ConnectionId, Record, Table, datagrams::Run, endpoints, role};
 use sockmeter_abi::{
     record::ORIGIN_ADOPTED,
     slot::{PHASE_ABANDONED, PHASE_CLOSED, PHASE_OPEN, Slot},
@@ -16,9 +16,15 @@ impl Live {
     /// which no record explains is a loss.
     pub(super) fn settle(&mut self) -> Result<(), LiveError> {
         let resent = self.resent();
+        let runs: Vec<Run> = self.maps.datagrams.runs().collect();
         self.drain();
         for table in resent {
             self.push(Record::Table(table));
+        }
+        for run in runs {
+            if let Some(more) = self.datagrams.more(&self.maps.datagrams, run) {
+                self.push(Record::Datagrams(more));
+            }
         }
         self.reconcile_losses()
     }
@@ -48,6 +54,7 @@ impl Live {
         for (index, slot) in table {
             self.settle_slot(index, &slot)?;
         }
+        self.finish_lost_runs();
         self.end_lost_processes();
         self.push(Record::Losses(losses));
         Ok(())
@@ -124,10 +131,20 @@ impl Live {
                 time_ns,
                 bytes: [0; 2],
                 retransmits: 0,
+                turns: 0,
                 local: nobody,
                 remote: nobody,
             })
             .collect()
+    }
+
+    /// Takes in the datagrams of the runs whose end was lost.
+    fn finish_lost_runs(&mut self) {
+        for run in stale(self.maps.datagrams.runs().collect()) {
+            if let Some(last) = self.datagrams.finish(&mut self.maps.datagrams, run) {
+                self.push(Record::Datagrams(last));
+            }
+        }
     }
 
     /// Ends the processes whose end was lost.
@@ -153,6 +170,7 @@ fn tell(index: u32, slot: &Slot, time_ns: u64) -> Table {
         time_ns,
         bytes: slot.bytes,
         retransmits: slot.retransmits,
+        turns: slot.turns,
         local,
         remote,
     }

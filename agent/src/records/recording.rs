@@ -76,15 +76,17 @@ mod tests {
                 connection: ConnectionId(1 << 60),
                 direction: Direction::Receive,
                 position: 0,
+                other_position: 5,
                 length_bytes: 300,
                 begin_ns: 1,
                 time_ns: 2,
+                turn: 4,
                 pid: 3,
                 overtakes: false,
                 after_end: false,
                 content: Cow::Owned((0..=255).collect()),
             }),
-            Record::Losses([0, 0, 0, 4, 0, 0, 0, 0]),
+            Record::Losses([0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0]),
             Record::Tick { time_ns: 9 },
         ];
         let mut file = b"# a comment\n\n".to_vec();

@@ -3,6 +3,7 @@
 //! Every record starts with its kind (`u16`, first field). Times are `CLOCK_MONOTONIC` nanoseconds,
 //! the clock of `bpf_ktime_get_ns`. Pids are thread group ids in the initial pid namespace.
 
+use crate::datagram::Run;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// [`Opened`]: a connection was established (connect) or taken over by a process (accept).
@@ -17,6 +18,8 @@ pub const CLOSED: u16 = 4;
 pub const PROCESS_STARTED: u16 = 5;
 /// [`ProcessEnded`]: the last thread of a process ended.
 pub const PROCESS_ENDED: u16 = 6;
+/// [`RunMark`]: a program uses datagrams, or will use no more. (7 is taken by a loss counter.)
+pub const RUN_MARK: u16 = 8;
 
 /// The role is not known to the kernel side: the connection was open before the probes.
 pub const ROLE_UNKNOWN: u8 = 0;
@@ -32,8 +35,8 @@ pub const ORIGIN_ADOPTED: u8 = 1;
 
 /// `Segment::place`: in order.
 pub const PLACE_IN_ORDER: u8 = 0;
-/// `Segment::place`: a receive that ended while a send on its connection had begun and not ended. The send's
-/// record comes after this one, although its bytes may be what was answered.
+/// `Segment::place`: a call of the other direction had begun, or was counted, and its record comes after this one,
+/// although its bytes may be what was answered.
 pub const PLACE_OVERTAKES: u8 = 1;
 /// `Segment::place`: after the end of its connection; what had arrived before a reset can still be read.
 pub const PLACE_AFTER_END: u8 = 2;
@@ -124,14 +127,21 @@ pub struct Segment {
     pub connection: u64,
     /// Bytes moved in this direction since the connection was followed, before this call.
     pub position: u64,
-    /// Receive: when the newest packet arrived in the socket (zero if unknown). Transmit: when the call began.
+    /// Bytes moved in the other direction until now.
+    pub other_position: u64,
+    /// Receive: when data last arrived in the socket (zero if unknown). Transmit: when the call began.
     pub begin_ns: u64,
     /// When the call ended.
     pub time_ns: u64,
+    /// How often the direction had turned: calls with the same number are of one direction, in a row. The first
+    /// call has number 1.
+    pub turn: u32,
     /// The process that made the call.
     pub pid: u32,
     /// How many of the first bytes follow this record.
     pub captured_bytes: u32,
+    /// Always zero.
+    pub reserved: u32,
 }
 
 /// The end of a connection.
@@ -156,10 +166,14 @@ pub struct Closed {
     pub role: u8,
     /// `ORIGIN_*`.
     pub origin: u8,
-    /// Not zero when a send had begun and not ended, so that its record comes after this one.
+    /// Not zero when the record of a call comes after this one.
     pub overtakes: u8,
     /// Always zero.
     pub reserved: u8,
+    /// How often the direction had turned.
+    pub turns: u32,
+    /// Always zero.
+    pub reserved2: u32,
 }
 
 /// A connection that was open before the probes, as a walk over all open files finds it. Not in the ring but
@@ -223,11 +237,27 @@ pub struct ProcessEnded {
     pub time_ns: u64,
 }
 
+/// A program moved its first datagram; or one that did has ended, or another took its place, which comes ahead of the
+/// record that tells so. Its counts are in the table.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct RunMark {
+    /// [`RUN_MARK`].
+    pub kind: u16,
+    /// Not zero: it is over.
+    pub is_over: u16,
+    /// Always zero.
+    pub reserved: u32,
+    /// Which.
+    pub run: Run,
+}
+
 const _: () = assert!(size_of::<Endpoints>() == 40);
 const _: () = assert!(size_of::<Opened>() == 80);
 const _: () = assert!(size_of::<ConnectFailed>() == 72);
-const _: () = assert!(size_of::<Segment>() == 48);
-const _: () = assert!(size_of::<Closed>() == 48);
 const _: () = assert!(size_of::<Held>() == 64);
+const _: () = assert!(size_of::<Segment>() == 64);
+const _: () = assert!(size_of::<Closed>() == 56);
 const _: () = assert!(size_of::<ProcessStarted>() == 136);
 const _: () = assert!(size_of::<ProcessEnded>() == 16);
+const _: () = assert!(size_of::<RunMark>() == 24);

@@ -12,8 +12,10 @@
 mod accept;
 mod adoption;
 mod checks;
+mod datagrams;
 mod others;
 mod overload;
+mod queue;
 mod requests;
 mod restart;
 mod scenario;
