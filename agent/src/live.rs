@@ -16,7 +16,7 @@ use crate::{
     pipeline::{Pipeline, Steer},
     probes::{ProbeError, Probes},
     records::{
-        ConnectionId, Direction, KernelMaps, Record,
+        ConnectionId, Direction, Facts, KernelMaps, Record,
         datagrams::Mark,
         maps::{MapError, Slots},
         recording,
@@ -79,9 +79,9 @@ pub struct Live {
     intake: Intake,
     pause_min: Duration,
     ticked_ns: u64,
-    listening: Listening,
     /// What the kernel's loss counters said last.
     losses: [u64; sockmeter_abi::field::LOSS_COUNTERS_USED],
+    listening: Listening,
 }
 
 /// What stands between the ring and the pipeline.
@@ -153,7 +153,9 @@ impl Intake {
             let known = |pid| !pipeline.wants_facts(pid);
             let found = crate::identity::process::read_with_ancestors(&self.proc_root, pid, &known);
             for facts in found {
-                self.put(Record::Process(facts), pipeline, slots);
+                if !is_next_process(&facts, &record) {
+                    self.put(Record::Process(facts), pipeline, slots);
+                }
             }
         }
         if let Record::Started(started) = &record {
@@ -186,6 +188,13 @@ impl Intake {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether `/proc` told of the process that got the pid after the one that the record is about. Its own record is
+/// still in the ring.
+fn is_next_process(facts: &Facts, record: &Record<'_>) -> bool {
+    matches!(record, Record::Datagrams(moved)
+        if moved.pid == facts.pid && !facts.started_at(moved.start_boottime_ns))
 }
 
 /// The pipeline's words to the kernel side.
@@ -233,8 +242,8 @@ impl Live {
             intake,
             pause_min: Duration::from_millis(config.kernel.drain_interval_milliseconds.into()),
             ticked_ns: 0,
-            listening: Listening::default(),
             losses: [0; sockmeter_abi::field::LOSS_COUNTERS_USED],
+            listening: Listening::default(),
         };
         live.walk();
         live.drain();

@@ -97,8 +97,8 @@ impl Pipeline {
                 self.release(table.connection, steer);
                 self.table(table);
             }
-            Record::Listener(listener) => self.listener(&listener),
             Record::Datagrams(datagrams) => self.datagrams(&datagrams),
+            Record::Listener(listener) => self.listener(&listener),
             Record::Losses(totals) => self.lost(totals),
             Record::Tick { time_ns } => {
                 self.release_all(steer);

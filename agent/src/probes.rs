@@ -117,9 +117,9 @@ pub const ALL: &[&Family] = &[
     &process_life::FAMILY,
     &socket_life::FAMILY,
     &socket_io::FAMILY,
+    &datagrams::FAMILY,
     &listeners::FAMILY,
     &adoption::FAMILY,
-    &datagrams::FAMILY,
 ];
 
 /// Why the probes cannot be had at all.

@@ -47,10 +47,10 @@ pub enum Record<'a> {
     Adopted(Adopted),
     /// Edge: what the kernel's own table says of a connection now.
     Table(Table),
-    /// Edge: what a listening socket looks like now.
-    Listener(Listener),
     /// Edge: datagrams that a process sent and received since it was told last.
     Datagrams(Datagrams),
+    /// Edge: what a listening socket looks like now.
+    Listener(Listener),
     /// Edge: what was lost so far, in the order of [`LOSS_REASONS`]; only ever grows.
     Losses([u64; LOSS_REASONS.len()]),
     /// Edge: time went on.
@@ -285,8 +285,8 @@ impl Record<'_> {
             | Self::Closed(Closed { pid, .. })
             | Self::Adopted(Adopted { pid, .. })
             | Self::Table(Table { pid, .. })
-            | Self::Listener(Listener { pid, .. })
-            | Self::Datagrams(Datagrams { pid, .. }) => (*pid != 0).then_some(*pid),
+            | Self::Datagrams(Datagrams { pid, .. })
+            | Self::Listener(Listener { pid, .. }) => (*pid != 0).then_some(*pid),
             _ => None,
         }
     }

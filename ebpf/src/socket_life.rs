@@ -3,7 +3,7 @@
 use crate::{
     kernel::{
         ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE, Typed,
-        now_ns, tcp, word,
+        now_ns, read_sequence, tcp, word,
     },
     listeners, output, stream,
     watch::{self, Followed},
@@ -97,7 +97,7 @@ fn connect_succeeded(sock: Typed<Sock>) {
     slot.opened_ns = time_ns;
     slot.phase = PHASE_OPEN;
     watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
-    stream::reading_begins(sock, slot);
+    slot.read_sequence = read_sequence(sock);
     output::opened(index, slot, connect_ns);
 }
 
@@ -225,7 +225,7 @@ pub fn socket_accept(ctx: FExitContext) -> i32 {
     slot.role = ROLE_SERVER;
     slot.phase = PHASE_OPEN;
     watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
-    stream::reading_begins(sock, slot);
+    slot.read_sequence = read_sequence(sock);
     output::opened(index, slot, 0);
     0
 }

@@ -290,15 +290,6 @@ fn taken_otherwise(tcp: Typed<TcpSock>, slot: &mut Slot, length: u32) -> u64 {
     }
 }
 
-/// From here on the bytes that a process reads are compared with TCP's own count.
-#[inline(always)]
-pub fn reading_begins(sock: Typed<Sock>, slot: &mut Slot) {
-    let tcp = tcp(sock);
-    if !tcp.0.is_null() && TCP_READ_SEQUENCE.present() {
-        slot.read_sequence = TCP_READ_SEQUENCE.load(tcp);
-    }
-}
-
 /// Takes what was read unseen since the last receive call.
 #[inline(always)]
 pub fn reading_ends(sock: Typed<Sock>, slot: &mut Slot) {

@@ -3,9 +3,9 @@
 use crate::{
     kernel::{
         SOCK_FAMILY, SOCK_LOCAL_PORT, SOCK_LOCAL_V4, SOCK_LOCAL_V6, SOCK_PROTOCOL,
-        SOCK_REMOTE_PORT, SOCK_REMOTE_V4, SOCK_REMOTE_V6, Sock, Typed,
+        SOCK_REMOTE_PORT, SOCK_REMOTE_V4, SOCK_REMOTE_V6, Sock, Typed, read_sequence,
     },
-    output, stream,
+    output,
 };
 use aya_ebpf::{
     Global,
@@ -203,8 +203,8 @@ pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Adopted> {
         (*slot).role = role;
         (*slot).origin = origin;
         (*slot).phase = phase;
+        (*slot).read_sequence = read_sequence(sock);
         endpoints(sock, ptr::addr_of_mut!((*slot).endpoints));
-        stream::reading_begins(sock, &mut *slot);
     }
     let first = Mark {
         slot: index + 1,

@@ -29,8 +29,6 @@ macro_rules! kernel_fields {
             NET_INODE: 4, "net", "ns.inum";
             SOCKET_SOCK: 8, "socket", "sk";
             TCP_CLOCK_NS: 8, "tcp_sock", "tcp_clock_cache";
-            TCP_BIND_BUCKET: 8, "tcp_sock", "inet_conn.icsk_bind_hash";
-            BUCKET_REUSE: 1, "inet_bind_bucket", "fastreuse";
             TCP_NEXT_SEQUENCE: 4, "tcp_sock", "rcv_nxt";
             TCP_READ_SEQUENCE: 4, "tcp_sock", "copied_seq";
             TCP_WRITE_SEQUENCE: 4, "tcp_sock", "write_seq";
@@ -47,6 +45,8 @@ macro_rules! kernel_fields {
             MESSAGE_FLAGS: 4, "msghdr", "msg_flags";
             MESSAGE_CONTROL: 8, "msghdr", "msg_control";
             MESSAGE_CONTROL_BYTES: 8, "msghdr", "msg_controllen";
+            TCP_BIND_BUCKET: 8, "tcp_sock", "inet_conn.icsk_bind_hash";
+            BUCKET_REUSE: 1, "inet_bind_bucket", "fastreuse";
             MESSAGE_ITER_KIND: 1, "msghdr", "msg_iter.iter_type";
             MESSAGE_ITER_OFFSET: 8, "msghdr", "msg_iter.iov_offset";
             MESSAGE_ITER_SEGMENTS: 8, "msghdr", "msg_iter.__iov|msg_iter.iov";

@@ -255,9 +255,9 @@ pub struct RunMark {
 const _: () = assert!(size_of::<Endpoints>() == 40);
 const _: () = assert!(size_of::<Opened>() == 80);
 const _: () = assert!(size_of::<ConnectFailed>() == 72);
-const _: () = assert!(size_of::<Held>() == 64);
 const _: () = assert!(size_of::<Segment>() == 64);
 const _: () = assert!(size_of::<Closed>() == 56);
+const _: () = assert!(size_of::<Held>() == 64);
 const _: () = assert!(size_of::<ProcessStarted>() == 136);
 const _: () = assert!(size_of::<ProcessEnded>() == 16);
 const _: () = assert!(size_of::<RunMark>() == 24);
