@@ -11,6 +11,7 @@
 mod account;
 mod datagrams;
 mod life;
+mod listeners;
 mod order;
 mod steer;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use crate::{
 };
 use account::tell_account;
 use life::{Beginning, NOBODY};
+use listeners::Listeners;
 use std::collections::HashMap;
 use steer::steer_capture;
 pub use steer::{Steer, Unsteered};
@@ -58,6 +60,7 @@ pub struct Pipeline {
     identity: Identity,
     series: Series,
     processes: HashMap<ProgramKey, ProcessKey>,
+    listeners: Listeners,
     losses: [u64; LOSS_REASONS.len()],
     /// Connections on which segments wait, or have waited since the last tick.
     waiting: Vec<ConnectionId>,
@@ -72,6 +75,7 @@ impl Pipeline {
             identity: Identity::new(),
             series: Series::new(settings),
             processes: HashMap::new(),
+            listeners: Listeners::default(),
             losses: [0; LOSS_REASONS.len()],
             waiting: Vec::new(),
             now_ns: 0,
@@ -94,6 +98,7 @@ impl Pipeline {
                 self.table(table);
             }
             Record::Datagrams(datagrams) => self.datagrams(&datagrams),
+            Record::Listener(listener) => self.listener(&listener),
             Record::Losses(totals) => self.lost(totals),
             Record::Tick { time_ns } => {
                 self.release_all(steer);
@@ -118,6 +123,11 @@ impl Pipeline {
         self.connections
             .iter()
             .map(|(id, connection)| (id, connection.slot))
+    }
+
+    /// Whether a connection is open here.
+    pub fn knows(&self, id: ConnectionId) -> bool {
+        self.connections.contains(id)
     }
 
     /// How many connections are open.
@@ -272,7 +282,9 @@ impl Pipeline {
         self.now_ns = self.now_ns.max(time_ns);
         self.connections.tick(self.now_ns);
         self.identity.tick(self.now_ns);
-        for program in self.identity.drain_ended() {
+        let ended: Vec<ProgramKey> = self.identity.drain_ended().collect();
+        for program in ended {
+            self.unlisten_all(program);
             if let Some(process) = self.processes.remove(&program) {
                 self.series.end_process(process, self.now_ns);
             }

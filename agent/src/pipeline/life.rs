@@ -85,7 +85,7 @@ impl Pipeline {
         } = opened;
         self.now_ns = self.now_ns.max(time_ns);
         if let Some(known) = self.connections.get_mut(connection) {
-            // Listed as open at start, and now used for the first time.
+            // Found by a walk before this record of its first use was read.
             known.slot = Some(slot);
             return;
         }
@@ -111,6 +111,7 @@ impl Pipeline {
     pub(super) fn adopted(&mut self, adopted: Adopted) {
         let Adopted {
             connection,
+            slot,
             role,
             pid,
             time_ns,
@@ -122,7 +123,7 @@ impl Pipeline {
             self.open(
                 connection,
                 Beginning {
-                    slot: None,
+                    slot,
                     role,
                     is_joined: true,
                     pid,

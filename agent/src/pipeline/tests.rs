@@ -1,7 +1,8 @@
 //! Records in, series out: the joints between the stages.
 
-mod gaps;
 mod datagrams;
+mod gaps;
+mod listeners;
 mod losses;
 mod order;
 mod steering;
@@ -85,6 +86,7 @@ impl Bench {
     fn adopted(&mut self, role: Role) {
         self.push(Record::Adopted(Adopted {
             connection: ConnectionId(7),
+            slot: None,
             role,
             pid: 1,
             time_ns: self.now_ns,
