@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sockmeter_tests::conservation;
-use xtask::guest::{Guest, Outcome};
+use xtask::guest::{self, Guest, Outcome};
+use xtask::paths;
 
 use crate::scrape::{Labels, Scrape};
 use crate::truth::Driver;
@@ -148,9 +149,14 @@ fn boot(name: &str) -> Result<Outcome, String> {
         );
     };
     let driver = env!("CARGO_BIN_EXE_driver");
+    let programs = guest::programs();
+    let programs = programs.display();
+    let script = paths::checkout().join(format!("tests/guest/{name}.sh"));
+    let script = std::fs::read_to_string(script).map_err(|why| why.to_string())?;
     let mut guest = Guest::new(format!(
-        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}'; bash tests/guest/{name}.sh"
+        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}' PROGRAMS='{programs}'; bash tests/guest/{name}.sh"
     ));
+    guest.packages = guest::packages_of(&script);
     guest.limit = Duration::from_secs(300);
     let outcome = guest.run().map_err(|why| format!("{why:#}"))?;
     if outcome.exit_code != 0 {
