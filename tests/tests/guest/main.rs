@@ -10,6 +10,7 @@
 )]
 
 mod checks;
+mod io;
 mod others;
 mod overload;
 mod requests;

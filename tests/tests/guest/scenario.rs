@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use xtask::guest::{Guest, Outcome};
+use xtask::guest::{DEFAULT_KERNEL, Guest, Outcome};
 
 use crate::scrape::{Labels, Scrape};
 use crate::truth::Driver;
@@ -111,6 +111,11 @@ impl Scenario {
     }
 }
 
+/// The kernel that the guests run: `SOCKMETER_TEST_KERNEL`, or the usual one.
+pub(crate) fn kernel() -> String {
+    std::env::var("SOCKMETER_TEST_KERNEL").unwrap_or_else(|_| DEFAULT_KERNEL.to_owned())
+}
+
 fn boot(name: &str) -> Result<Outcome, String> {
     let Ok(agent) = std::env::var("SOCKMETER_AGENT") else {
         return Err(
@@ -119,9 +124,11 @@ fn boot(name: &str) -> Result<Outcome, String> {
         );
     };
     let driver = env!("CARGO_BIN_EXE_driver");
+    let io = env!("CARGO_BIN_EXE_io");
     let mut guest = Guest::new(format!(
-        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}'; bash tests/guest/{name}.sh"
+        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}' IO='{io}'; bash tests/guest/{name}.sh"
     ));
+    guest.kernel = kernel();
     guest.limit = Duration::from_secs(300);
     let outcome = guest.run().map_err(|why| format!("{why:#}"))?;
     if outcome.exit_code != 0 {
