@@ -17,6 +17,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     programs::{Program as Loaded, ProgramError},
 };
+use rustix::time::{ClockId, clock_getres};
 use sockmeter_abi::{field::ABSENT, kernel_arities, kernel_enumerators, kernel_fields};
 use std::{
     collections::HashSet,
@@ -143,12 +144,14 @@ impl Probes {
         let btf = KernelBtf::open(Path::new(SYSTEM_PATH), &wanted())?;
         let numbers = resolve(&btf)?;
         let agent_pid = std::process::id();
+        let tick_ns = tick_ns();
         let mut loader = EbpfLoader::new();
         for (name, value) in &numbers {
             loader.override_global(name, value, true);
         }
         loader
             .override_global("AGENT_PID", &agent_pid, true)
+            .override_global("TICK_NS", &tick_ns, true)
             .override_global("CAPTURE_BYTES", &config.kernel.capture_bytes_max, true)
             .map_max_entries("RING", config.kernel.ring_bytes)
             .map_max_entries("SLOTS", config.kernel.connections_max)
@@ -241,6 +244,12 @@ impl Probes {
             .filter_map(|probe| Some((probe, missed(probe)?)))
             .collect()
     }
+}
+
+/// Nanoseconds of the kernel's tick (1/CONFIG_HZ): the coarse clocks go on once a tick.
+fn tick_ns() -> u64 {
+    let tick = clock_getres(ClockId::MonotonicCoarse);
+    u64::try_from(tick.tv_nsec).unwrap_or(0)
 }
 
 /// Every kernel name that is looked up.

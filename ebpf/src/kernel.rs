@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     EbpfContext, Global,
-    helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel},
+    helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel, generated::bpf_jiffies64},
 };
 use core::marker::PhantomData;
 use sockmeter_abi::field::ABSENT;
@@ -99,6 +99,7 @@ types! {
     SOCK_PROTOCOL: Sock => u16;
     SOCKET_SOCK: Socket => Typed<Sock>;
     TCP_CLOCK_NS: TcpSock => u64;
+    LAST_DATA_TICKS: TcpSock => u32;
     MESSAGE_ITER_KIND: Message => u8;
     MESSAGE_ITER_OFFSET: Message => u64;
     MESSAGE_ITER_SEGMENTS: Message => u64;
@@ -133,10 +134,19 @@ numbers! {
     ITER_SINGLE;
     /// `ITER_IOVEC`: a vector of buffers.
     ITER_VECTOR;
-    /// Arguments of `tcp_recvmsg`: 6 up to 5.18, 5 up to 6.18, then 4.
-    RECEIVE_ARITY;
     /// Arguments of `inet_csk_accept`: 4 up to 6.9, then 2.
     ACCEPT_ARITY;
+}
+
+/// Nanoseconds of a tick; the agent reads it from the coarse clock.
+#[unsafe(no_mangle)]
+pub static TICK_NS: Global<u64> = Global::new(0);
+
+/// Ticks since boot or so, as the kernel keeps them with sockets (`tcp_jiffies32`).
+#[inline(always)]
+pub fn ticks() -> u32 {
+    // SAFETY: takes no arguments.
+    unsafe { bpf_jiffies64() as u32 }
 }
 
 /// Now, on the monotonic clock.

@@ -1,7 +1,7 @@
 //! Attach family: connections opening, closing, retransmitting.
 
 use crate::{
-    kernel::{ACCEPT_ARITY, SOCK_ERROR, SOCK_PROTOCOL, SOCK_SHUTDOWN, Sock, Typed, now_ns, word},
+    kernel::{ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, Typed, now_ns, word},
     output,
     watch::{self, Followed},
 };
@@ -18,7 +18,6 @@ use sockmeter_abi::{
     slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN},
 };
 
-const IPPROTO_TCP: u16 = 6;
 /// Both directions shut down: the process called close, or cannot use the connection any more.
 const SHUTDOWN_MASK: u8 = 3;
 
@@ -37,7 +36,7 @@ const LISTEN: i32 = 10;
 pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
     let sock = Typed::<Sock>(ctx.arg(0));
     let (old, new): (i32, i32) = (ctx.arg(1), ctx.arg(2));
-    if SOCK_PROTOCOL.load(sock) != IPPROTO_TCP {
+    if !watch::is_stream(sock) {
         return 0;
     }
     match (old, new) {
@@ -134,6 +133,8 @@ fn closed(sock: Typed<Sock>) {
         origin: ORIGIN_SEEN,
         overtakes: 0,
         reserved: 0,
+        turns: 0,
+        reserved2: 0,
     };
     let Some(Followed { slot, .. }) = watch::followed(sock) else {
         // Also before all programs are attached: the agent may have listed it as open by then.
@@ -153,8 +154,9 @@ fn closed(sock: Typed<Sock>) {
     record.pid = slot.pid;
     record.role = slot.role;
     record.origin = slot.origin;
+    record.turns = slot.turns;
     // On loopback the answer to a send, a reset, comes back before the send returns.
-    record.overtakes = (slot.send_began_ns != 0) as u8;
+    record.overtakes = (slot.send_began_ns != 0 || slot.is_receiving != 0) as u8;
     if !output::submit(CLOSED, record) {
         slot.is_unreported = 1;
     }

@@ -2,8 +2,8 @@
 
 use crate::{
     kernel::{
-        SOCK_FAMILY, SOCK_LOCAL_PORT, SOCK_LOCAL_V4, SOCK_LOCAL_V6, SOCK_REMOTE_PORT,
-        SOCK_REMOTE_V4, SOCK_REMOTE_V6, Sock, Typed,
+        SOCK_FAMILY, SOCK_LOCAL_PORT, SOCK_LOCAL_V4, SOCK_LOCAL_V6, SOCK_PROTOCOL,
+        SOCK_REMOTE_PORT, SOCK_REMOTE_V4, SOCK_REMOTE_V6, Sock, Typed,
     },
     output,
 };
@@ -28,6 +28,7 @@ use sockmeter_abi::{
 
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
+const IPPROTO_TCP: u16 = 6;
 
 /// The agent's own process, which is never watched.
 #[unsafe(no_mangle)]
@@ -95,6 +96,12 @@ fn mark(sock: Typed<Sock>, flags: u32) -> *mut Mark {
         )
     }
     .cast()
+}
+
+/// Whether a socket is of a kind that is followed.
+#[inline(always)]
+pub fn is_stream(sock: Typed<Sock>) -> bool {
+    SOCK_PROTOCOL.load(sock) == IPPROTO_TCP
 }
 
 /// The slot of a socket, if it is followed.

@@ -134,6 +134,7 @@ impl Live {
                 time_ns,
                 bytes: [0; 2],
                 retransmits: 0,
+                turns: 0,
                 local: nobody,
                 remote: nobody,
             })
@@ -163,6 +164,7 @@ fn tell(index: u32, slot: &Slot, time_ns: u64) -> Table {
         time_ns,
         bytes: slot.bytes,
         retransmits: slot.retransmits,
+        turns: slot.turns,
         local,
         remote,
     }

@@ -167,6 +167,7 @@ impl Pipeline {
             pid,
             role,
             adopted,
+            turns: _,
             overtakes: _,
         } = *closed;
         self.now_ns = self.now_ns.max(time_ns);
@@ -218,6 +219,7 @@ impl Pipeline {
         let moment = Moment {
             begin_ns: 0,
             time_ns,
+            turn: 0,
         };
         let end = end_of(&talk.conversation, connection.remote);
         let (pairing, process) = (&mut talk.pairing, talk.process);
@@ -254,6 +256,7 @@ impl Pipeline {
         let moment = Moment {
             begin_ns: 0,
             time_ns,
+            turn: 0,
         };
         for (direction, position) in [Direction::Receive, Direction::Transmit]
             .into_iter()
@@ -281,6 +284,7 @@ impl Pipeline {
             time_ns,
             bytes,
             retransmits,
+            turns: _,
             local: _,
             remote,
         } = table;

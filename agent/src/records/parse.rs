@@ -135,10 +135,13 @@ fn segment(record: wire::Segment, content: &[u8]) -> Option<Record<'_>> {
         length_bytes,
         connection,
         position,
+        other_position,
         begin_ns,
         time_ns,
+        turn,
         pid,
         captured_bytes,
+        reserved: _,
     } = record;
     // The ring pads records, so the length that was written counts.
     let content = content.get(..captured_bytes as usize)?;
@@ -150,9 +153,11 @@ fn segment(record: wire::Segment, content: &[u8]) -> Option<Record<'_>> {
             Direction::Transmit
         },
         position,
+        other_position,
         length_bytes,
         begin_ns,
         time_ns,
+        turn,
         pid,
         overtakes: place == wire::PLACE_OVERTAKES,
         after_end: place == wire::PLACE_AFTER_END,
@@ -173,6 +178,8 @@ fn closed(record: wire::Closed) -> Record<'static> {
         origin,
         overtakes,
         reserved: _,
+        turns,
+        reserved2: _,
     } = record;
     Record::Closed(Closed {
         connection: ConnectionId(connection),
@@ -183,6 +190,7 @@ fn closed(record: wire::Closed) -> Record<'static> {
         pid,
         role: role(end),
         adopted: origin == wire::ORIGIN_ADOPTED,
+        turns,
         overtakes: overtakes != 0,
     })
 }
@@ -228,10 +236,13 @@ mod tests {
             length_bytes: 10,
             connection: 7,
             position: 100,
+            other_position: 50,
             begin_ns: 5,
             time_ns: 6,
+            turn: 3,
             pid: 42,
             captured_bytes,
+            reserved: 0,
         }
     }
 
@@ -247,6 +258,7 @@ mod tests {
             (segment.position, segment.length_bytes, segment.pid),
             (100, 10, 42)
         );
+        assert_eq!((segment.other_position, segment.turn), (50, 3));
         assert_eq!(segment.direction, Direction::Transmit);
     }
 
@@ -257,10 +269,10 @@ mod tests {
             Record::parse(&bytes),
             Err(Malformed {
                 kind: wire::SEGMENT,
-                length: 48
+                length: 64
             })
         );
-        assert!(Record::parse(&bytes[..47]).is_err());
+        assert!(Record::parse(&bytes[..63]).is_err());
         assert_eq!(
             Record::parse(&[99, 0]),
             Err(Malformed {

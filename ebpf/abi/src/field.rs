@@ -21,6 +21,7 @@ macro_rules! kernel_fields {
             SOCK_PROTOCOL: 2, "sock", "sk_protocol";
             SOCKET_SOCK: 8, "socket", "sk";
             TCP_CLOCK_NS: 8, "tcp_sock", "tcp_clock_cache";
+            LAST_DATA_TICKS: 4, "inet_connection_sock", "icsk_ack.lrcvtime";
             MESSAGE_ITER_KIND: 1, "msghdr", "msg_iter.iter_type";
             MESSAGE_ITER_OFFSET: 8, "msghdr", "msg_iter.iov_offset";
             MESSAGE_ITER_SEGMENTS: 8, "msghdr", "msg_iter.__iov|msg_iter.iov";
@@ -52,7 +53,6 @@ macro_rules! kernel_enumerators {
 macro_rules! kernel_arities {
     ($use:ident) => {
         $use! {
-            RECEIVE_ARITY: "tcp_recvmsg";
             ACCEPT_ARITY: "inet_csk_accept";
         }
     };

@@ -243,6 +243,7 @@ impl<'s> Host<'s> {
             pid: pid(detail >> 6),
             role: role(detail >> 6),
             adopted: detail & 128 != 0,
+            turns: 0,
             overtakes: detail & 64 != 0 && self.edge == Edge::Scraped,
         })
     }
@@ -266,6 +267,7 @@ impl<'s> Host<'s> {
             time_ns: self.now_ns,
             bytes,
             retransmits,
+            turns: 0,
             local: REMOTE,
             remote: REMOTE,
         })
@@ -315,9 +317,11 @@ impl<'s> Host<'s> {
             connection,
             direction,
             position,
+            other_position: 0,
             length_bytes,
             begin_ns: self.now_ns - STEP_NS,
             time_ns: self.now_ns,
+            turn: 0,
             pid: pid(detail >> 1),
             overtakes: detail & 65 == 64 && self.edge == Edge::Scraped,
             after_end: false,
