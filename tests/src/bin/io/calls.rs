@@ -1,8 +1,12 @@
 //! The kernel's calls as they are. A wrapper that chooses the call would hide what the matrix is about.
 
 pub(crate) mod options;
+pub(crate) mod pipe;
 pub(crate) mod receive;
 pub(crate) mod send;
+pub(crate) mod tls;
+pub(crate) mod uring;
+pub(crate) mod zero_copy;
 
 use std::fs::File;
 use std::io;
@@ -15,6 +19,11 @@ pub(crate) type Socket = File;
 pub(crate) trait Receive {
     /// Takes up to the buffer's length from the stream; tells how many, zero at its end.
     fn receive(&mut self, socket: &Socket, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Whether any bytes came by the path and not by what stands in for it.
+    fn is_taken(&self) -> bool {
+        true
+    }
 }
 
 /// One way to give bytes to a socket.

@@ -2,7 +2,13 @@
 
 use std::io;
 
-use crate::calls::{Receive, Send, Socket, options, receive, send};
+use crate::calls::{
+    Receive, Send, Socket, options,
+    pipe::{self, Fill, SpliceFrom, SpliceTo},
+    receive, send, tls,
+    uring::{Give, Giving, Mode, Multishot, Take, Taking},
+    zero_copy::{Mapped, ZeroCopy},
+};
 
 /// One path, used by both ends of one connection.
 pub(crate) struct Case {
@@ -62,6 +68,18 @@ macro_rules! sending {
     };
 }
 
+/// Both directions by one operation of io_uring.
+macro_rules! uring {
+    ($name:literal, $mode:ident, $take:ident, $give:ident) => {
+        Case {
+            name: concat!("io_uring ", $name),
+            receive: || Taking::new(Mode::$mode, Take::$take),
+            send: || Giving::new(Mode::$mode, Give::$give),
+            ..READ_WRITE
+        }
+    };
+}
+
 pub(crate) const ALL: &[Case] = &[
     READ_WRITE,
     receiving!("readv", receive::readv),
@@ -84,6 +102,106 @@ pub(crate) const ALL: &[Case] = &[
     sending!("sendmmsg", send::sendmmsg),
     sending!("MSG_MORE", send::send_more),
     sending!("TCP_CORK", send::corked),
+    sending!("sendfile, bodies", pipe::sendfile, bodies_only: true),
+    sending!("sendfile", pipe::sendfile),
+    Case {
+        name: "splice from the socket, bodies",
+        receive: SpliceFrom::new,
+        bodies_only: true,
+        ..READ_WRITE
+    },
+    Case {
+        name: "splice from the socket",
+        receive: SpliceFrom::new,
+        ..READ_WRITE
+    },
+    Case {
+        name: "splice to the socket, bodies",
+        send: || SpliceTo::new(Fill::Write),
+        bodies_only: true,
+        ..READ_WRITE
+    },
+    Case {
+        name: "splice to the socket",
+        send: || SpliceTo::new(Fill::Write),
+        ..READ_WRITE
+    },
+    Case {
+        name: "vmsplice, splice, bodies",
+        send: || SpliceTo::new(Fill::Vmsplice),
+        bodies_only: true,
+        ..READ_WRITE
+    },
+    Case {
+        name: "tee, splice, bodies",
+        send: || SpliceTo::new(Fill::Tee),
+        bodies_only: true,
+        ..READ_WRITE
+    },
+    Case {
+        name: "MSG_ZEROCOPY",
+        send: ZeroCopy::new,
+        prepare: ZeroCopy::prepare,
+        ..READ_WRITE
+    },
+    Case {
+        name: "TCP_ZEROCOPY_RECEIVE, bodies",
+        receive: Mapped::new,
+        send: ZeroCopy::new,
+        prepare: ZeroCopy::prepare,
+        bodies_only: true,
+        ..READ_WRITE
+    },
+    Case {
+        name: "kTLS",
+        prepare: tls::prepare,
+        ..READ_WRITE
+    },
+    Case {
+        name: "kTLS, recvmsg, sendmsg",
+        receive: || receive::plain(receive::recvmsg),
+        send: || send::plain(send::sendmsg),
+        prepare: tls::prepare,
+        ..READ_WRITE
+    },
+    Case {
+        name: "kTLS, sendfile, bodies",
+        send: || send::plain(pipe::sendfile),
+        prepare: tls::prepare,
+        bodies_only: true,
+        ..READ_WRITE
+    },
+    Case {
+        name: "kTLS, splice from the socket, bodies",
+        receive: SpliceFrom::new,
+        prepare: tls::prepare,
+        bodies_only: true,
+        ..READ_WRITE
+    },
+    uring!("recv, send", Plain, Recv, Send),
+    uring!("recvmsg, sendmsg", Plain, Recvmsg, Sendmsg),
+    uring!("read, write", Plain, Read, Write),
+    uring!("readv, writev", Plain, Readv, Writev),
+    uring!("read_fixed, write_fixed", Plain, ReadFixed, WriteFixed),
+    Case {
+        bodies_only: true,
+        ..uring!(
+            "read_fixed, write_fixed, bodies",
+            Plain,
+            ReadFixed,
+            WriteFixed
+        )
+    },
+    uring!("send_zc", Plain, Recv, SendZc),
+    uring!("send_zc from a fixed buffer", Plain, Recv, SendZcFixed),
+    uring!("sendmsg_zc", Plain, Recv, SendmsgZc),
+    uring!("recv, send, SQPOLL", Polled, Recv, Send),
+    uring!("recv, send, io-wq", Workers, Recv, Send),
+    Case {
+        name: "io_uring multishot recv, provided buffers",
+        receive: Multishot::new,
+        ..READ_WRITE
+    },
     Case {
         name: "O_NONBLOCK, short writes",
         receive: || receive::plain(receive::nonblocking),

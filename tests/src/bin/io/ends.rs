@@ -67,13 +67,19 @@ fn report(
     work: fn(&Case, &mut Connection, &mut Done) -> io::Result<()>,
 ) -> Value {
     let mut bytes = [0, 0];
-    let result = Connection::new(case, socket).and_then(|mut connection| {
-        let result = work(case, &mut connection, done);
-        bytes = [connection.sent, connection.received];
-        result
-    });
+    let (mut fault, mut unsupported) = (None, None);
+    match Connection::new(case, socket) {
+        Ok(mut connection) => {
+            fault = work(case, &mut connection, done).err();
+            bytes = [connection.sent, connection.received];
+            if fault.is_none() && !connection.is_taken() {
+                unsupported = Some(io::Error::other("the kernel never used the path"));
+            }
+        }
+        Err(why) => unsupported = Some(why),
+    }
     let [sent, received] = bytes;
-    let fault = result.err().map(|fault| fault.to_string());
+    let [fault, unsupported] = [fault, unsupported].map(|why| why.map(|why| why.to_string()));
     let Done {
         requests,
         statuses,
@@ -81,7 +87,8 @@ fn report(
         seconds,
     } = done;
     json!({
-        "case": case.name, "end": end, "pid": std::process::id(), "fault": fault,
+        "case": case.name, "end": end, "pid": std::process::id(),
+        "fault": fault, "unsupported": unsupported,
         "requests": requests, "statuses": statuses, "truncated": truncated,
         "sent": sent, "received": received, "seconds": seconds,
     })

@@ -70,6 +70,11 @@ impl Connection {
         })
     }
 
+    /// Whether the case's path was taken at all.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.receive.is_taken()
+    }
+
     pub(crate) fn socket(&self) -> &Socket {
         &self.socket
     }
