@@ -163,23 +163,43 @@ impl Pipeline {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        let pieces = connection.add(segment);
         let role = connection.talk.conversation.role();
-        self.series.socket_bytes(
-            connection.talk.process,
-            role,
-            TCP,
-            direction,
-            pieces.length_bytes(),
+        // What the other direction moved before, and was not told, is lost.
+        let other = direction.opposite();
+        let lost_bytes = connection.advance(other, segment.other_position);
+        lose(
+            connection,
+            &mut self.series,
+            other,
+            lost_bytes,
+            segment.time_ns,
         );
+        let pieces = connection.add(segment);
         let moment = Moment {
             begin_ns: segment.begin_ns,
             time_ns: segment.time_ns,
             turn: segment.turn,
         };
         for piece in pieces.iter() {
-            read(connection, &mut self.series, direction, piece, moment);
+            if let Piece::Lost(bytes) = piece {
+                lose(
+                    connection,
+                    &mut self.series,
+                    direction,
+                    bytes,
+                    moment.time_ns,
+                );
+            } else {
+                read(connection, &mut self.series, direction, piece, moment);
+            }
         }
+        self.series.socket_bytes(
+            connection.talk.process,
+            role,
+            TCP,
+            direction,
+            pieces.seen_bytes(),
+        );
         let now_role = connection.talk.conversation.role();
         if now_role != role {
             self.series
@@ -248,6 +268,33 @@ impl Pipeline {
     }
 }
 
+/// Bytes whose records were lost.
+fn lose(
+    connection: &mut Connection<Talk>,
+    series: &mut Series,
+    direction: Direction,
+    lost_bytes: u64,
+    time_ns: u64,
+) {
+    if lost_bytes == 0 {
+        return;
+    }
+    let (process, role) = (connection.talk.process, connection.talk.conversation.role());
+    series.socket_bytes(process, role, TCP, direction, lost_bytes);
+    let moment = Moment {
+        begin_ns: 0,
+        time_ns,
+        turn: 0,
+    };
+    read(
+        connection,
+        series,
+        direction,
+        Piece::Lost(lost_bytes),
+        moment,
+    );
+}
+
 /// One piece through conversation and pairing into the series.
 fn read(
     connection: &mut Connection<Talk>,
@@ -275,8 +322,13 @@ fn read(
             note(series, process, end, finding)
         });
     });
-    if let Some(speaker) = conversation.speaker(direction) {
-        pairing.moved(speaker, moment);
+    let is_lost = matches!(piece, Piece::Lost(_));
+    match conversation.speaker(direction) {
+        Some(speaker) if !conversation.protocol().is_empty() => {
+            pairing.moved(speaker, moment, is_lost);
+        }
+        _ if is_lost && !conversation.is_settled() => pairing.missed(),
+        _ => {}
     }
     // With this piece the protocol may have been found, or have ended.
     let protocol = match protocol_before {
@@ -291,7 +343,9 @@ fn note(series: &mut Series, process: ProcessKey, end: End, finding: Finding<'_>
     match finding {
         Finding::Active(method, delta) => series.active_requests(process, end.role, method, delta),
         Finding::Finished(exchange) => series.exchange(process, &exchange),
-        Finding::Unanswered(reason) => series.unanswered(process, end.protocol, end.role, reason),
+        Finding::Unanswered(reason, count) => {
+            series.unanswered(process, end.protocol, end.role, reason, count);
+        }
         Finding::Unpaired(reason) => series.unpaired(process, end.protocol, end.role, reason),
     }
 }

@@ -99,6 +99,8 @@ types! {
     SOCK_PROTOCOL: Sock => u16;
     SOCKET_SOCK: Socket => Typed<Sock>;
     TCP_CLOCK_NS: TcpSock => u64;
+    TCP_NEXT_SEQUENCE: TcpSock => u32;
+    TCP_READ_SEQUENCE: TcpSock => u32;
     LAST_DATA_TICKS: TcpSock => u32;
     MESSAGE_ITER_KIND: Message => u8;
     MESSAGE_ITER_OFFSET: Message => u64;

@@ -1,11 +1,15 @@
 //! Attach family: connections opening, closing, retransmitting.
 
 use crate::{
-    kernel::{ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, Typed, now_ns, word},
+    kernel::{
+        ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE,
+        TcpSock, Typed, now_ns, word,
+    },
     output,
     watch::{self, Followed},
 };
 use aya_ebpf::{
+    helpers::generated::bpf_skc_to_tcp_sock,
     macros::{btf_tracepoint, fentry, fexit},
     programs::{BtfTracePointContext, FEntryContext, FExitContext},
 };
@@ -18,6 +22,8 @@ use sockmeter_abi::{
     slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN},
 };
 
+/// `RCV_SHUTDOWN`: the peer has sent its FIN, or the process will not receive.
+const RECEIVE_SHUTDOWN: u8 = 1;
 /// Both directions shut down: the process called close, or cannot use the connection any more.
 const SHUTDOWN_MASK: u8 = 3;
 
@@ -44,6 +50,8 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
         (SYN_SENT | SYN_RECV, ESTABLISHED) => connect_succeeded(sock),
         (SYN_SENT, CLOSE) => connect_failed(sock),
         (CLOSE | LISTEN | SYN_RECV, _) | (_, ESTABLISHED | CLOSE_WAIT | LISTEN) => {}
+        // What has arrived can still be read: then the end is told when the process lets go.
+        (_, CLOSE) if is_unread(sock) => keep(sock),
         (_, CLOSE) => closed(sock),
         // shutdown(SHUT_WR) also comes by here, but leaves a connection that still receives.
         (_, FIN_WAIT1..) if SOCK_SHUTDOWN.load(sock) & SHUTDOWN_MASK == SHUTDOWN_MASK => {
@@ -117,6 +125,31 @@ fn connect_failed(sock: Typed<Sock>) {
     );
 }
 
+/// Whether bytes are left to read. The peer's FIN takes a number of its own.
+#[inline(always)]
+fn is_unread(sock: Typed<Sock>) -> bool {
+    // SAFETY: the verifier knows `sock` as `struct sock`; the result is null or a typed pointer.
+    let tcp = unsafe { bpf_skc_to_tcp_sock(sock.0.cast_mut().cast()) }.cast::<TcpSock>();
+    if tcp.is_null() || !TCP_NEXT_SEQUENCE.present() || !TCP_READ_SEQUENCE.present() {
+        return false;
+    }
+    let tcp = Typed(tcp);
+    let left = TCP_NEXT_SEQUENCE.load(tcp).wrapping_sub(TCP_READ_SEQUENCE.load(tcp));
+    let fin = u32::from(SOCK_SHUTDOWN.load(sock) & RECEIVE_SHUTDOWN);
+    left > fin
+}
+
+/// The connection broke; the process has not yet read what came before.
+#[inline(always)]
+fn keep(sock: Typed<Sock>) {
+    match watch::followed(sock) {
+        // SAFETY: a live map value.
+        Some(Followed { slot, .. }) => unsafe { (*slot).errno = SOCK_ERROR.load(sock) as u16 },
+        // Then nobody reads it: it was not accepted, or has not been used since before the probes.
+        None => closed(sock),
+    }
+}
+
 /// The end of a connection. One that was open before the probes and idle since has no slot: the agent
 /// knows it by its cookie.
 #[inline(always)]
@@ -148,6 +181,9 @@ fn closed(sock: Typed<Sock>) {
         return;
     }
     slot.phase = PHASE_CLOSED;
+    if slot.errno != 0 {
+        record.errno = slot.errno;
+    }
     record.connection = slot.connection;
     record.retransmits = slot.retransmits;
     record.bytes = slot.bytes;
@@ -202,6 +238,13 @@ pub fn socket_retransmit(ctx: BtfTracePointContext) -> i32 {
 /// The socket is being freed: nobody can use it any more.
 #[fentry(function = "tcp_v4_destroy_sock")]
 pub fn socket_destroy(ctx: FEntryContext) -> i32 {
-    watch::unfollow(Typed(ctx.arg(0)));
+    let sock = Typed(ctx.arg(0));
+    if let Some(Followed { slot, .. }) = watch::followed(sock) {
+        // SAFETY: a live map value.
+        if unsafe { (*slot).phase } == PHASE_OPEN {
+            closed(sock);
+        }
+        watch::unfollow(sock);
+    }
     0
 }

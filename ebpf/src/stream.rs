@@ -33,7 +33,20 @@ pub fn send_begins(sock: Typed<Sock>) {
     if let Some(Followed { slot, .. }) = watch::followed(sock) {
         // SAFETY: a live map value. Two threads that send on one socket may overwrite each other's
         // time; the later one is then taken for both.
-        unsafe { (*slot).send_began_ns = now_ns() };
+        let slot = unsafe { &mut *slot };
+        turn(slot, TRANSMIT);
+        slot.send_turn = slot.turns;
+        slot.send_began_ns = now_ns();
+    }
+}
+
+/// Counts it when the direction turns.
+#[inline(always)]
+fn turn(slot: &mut Slot, direction: usize) {
+    if slot.turns == 0 || slot.direction != direction as u8 {
+        slot.turns = slot.turns.wrapping_add(1);
+        slot.direction = direction as u8;
+        slot.turn_position = slot.bytes[direction];
     }
 }
 
@@ -120,11 +133,16 @@ fn segment(
 fn wanted_bytes(slot: &mut Slot, direction: usize, length: u64) -> u32 {
     let mut default = output::capture_bytes_default();
     let position = slot.bytes[direction];
-    if slot.turns == 0 || slot.direction != direction as u8 {
-        slot.turns = slot.turns.wrapping_add(1);
-        slot.direction = direction as u8;
-        slot.turn_position = position;
-    } else if position - slot.turn_position >= CAPTURE_WINDOW_BYTES {
+    if direction == RECEIVE {
+        turn(slot, direction);
+    } else if slot.send_began_ns == 0 {
+        // Others turned when they began.
+        turn(slot, direction);
+        slot.send_turn = slot.turns;
+    }
+    if slot.direction == direction as u8
+        && position - slot.turn_position >= CAPTURE_WINDOW_BYTES
+    {
         default = default.min(CAPTURE_TAIL_BYTES);
     }
     // Words that the agent may be writing: each is read once.
@@ -177,6 +195,7 @@ fn describe(
         slot.is_receiving = 1;
     } else {
         is_other_under_way = slot.is_receiving != 0;
+        record.turn = slot.send_turn;
         if slot.send_began_ns != 0 {
             record.begin_ns = slot.send_began_ns;
         }

@@ -13,6 +13,7 @@ mod checks;
 mod io;
 mod others;
 mod overload;
+mod queue;
 mod requests;
 mod restart;
 mod scenario;
