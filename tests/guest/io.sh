@@ -2,6 +2,9 @@
 . tests/guest/lib.sh
 
 modprobe tls || true
+# Both ends, and without the cookie that a server gives at a first connection.
+echo 519 >/proc/sys/net/ipv4/tcp_fastopen
+uname -r >"$OUT/kernel"
 "$IO" list >"$OUT/cases"
 start_agent agent
 number=0

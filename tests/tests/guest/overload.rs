@@ -77,7 +77,11 @@ fn rule_21_requests_made_are_requests_counted_and_requests_counted_as_lost() {
         let pid = [("process_executable_name", name)];
         let counted = scenario.rise(scrapes, metric, &pid);
         let lost = scenario.rise(scrapes, UNANSWERED, &pid);
-        checks.equal(&format!("{name}'s requests"), counted + lost, made + of_curl);
+        checks.equal(
+            &format!("{name}'s requests"),
+            counted + lost,
+            made + of_curl,
+        );
         checks.between(&format!("{name}'s counted ones"), counted, 1.0, made);
         checks.between(&format!("{name}'s lost ones"), lost, made / 10.0, made);
         let unpaired = scenario.rise(scrapes, "sockmeter_requests_unpaired_total", &pid);

@@ -42,11 +42,20 @@ fn rule_01_a_request_to_a_stopped_server_waits_as_long_as_it_was_stopped() {
         let scrapes = [before, &format!("waited-{plan}")];
         let count = scenario.rise(scrapes, &format!("{QUEUE}_count"), &nginx());
         // And the one that opened the connection.
-        checks.equal(&format!("{plan}, requests"), count, waits.len() as f64 + 1.0);
+        checks.equal(
+            &format!("{plan}, requests"),
+            count,
+            waits.len() as f64 + 1.0,
+        );
         let sum = scenario.rise(scrapes, &format!("{QUEUE}_sum"), &nginx());
         let want: f64 = waits.iter().sum();
         // Above the timer of delayed acknowledgements the time is right to a tick, and the server needs a
         // moment to go on.
-        checks.between(&format!("{plan}, seconds"), sum, want * 0.9, want * 1.1 + 0.02);
+        checks.between(
+            &format!("{plan}, seconds"),
+            sum,
+            want * 0.9,
+            want * 1.1 + 0.02,
+        );
     }
 }

@@ -23,6 +23,12 @@ pub(crate) struct Case {
     pub(crate) exact: bool,
     /// Whether what was received can be compared with what was sent.
     pub(crate) content: bool,
+    /// The client's first bytes go with its first packet.
+    pub(crate) fast_open: bool,
+    /// Bytes are sent as urgent.
+    pub(crate) urgent: bool,
+    /// Bytes of the large download, and of the upload.
+    pub(crate) bodies: [usize; 2],
     pub(crate) ending: Ending,
 }
 
@@ -35,6 +41,8 @@ pub(crate) enum Ending {
     HalfClose,
     /// The server resets after its last response.
     ResetAfter,
+    /// The same, before the client has read that.
+    ResetBefore,
     /// The server resets in the middle of its last response.
     ResetWithin,
     /// The client closes in the middle of the last response.
@@ -53,8 +61,14 @@ const READ_WRITE: Case = Case {
     bodies_only: false,
     exact: false,
     content: true,
+    fast_open: false,
+    urgent: false,
+    bodies: [100_000, 50_000],
     ending: Ending::Close,
 };
+
+/// For cases with a call for each byte, which take their time in an emulated machine.
+const SMALL_BODIES: [usize; 2] = [2000, 1000];
 
 macro_rules! receiving {
     ($name:literal, $call:expr $(, $field:ident: $value:expr)*) => {
@@ -83,7 +97,7 @@ macro_rules! uring {
 pub(crate) const ALL: &[Case] = &[
     READ_WRITE,
     receiving!("readv", receive::readv),
-    receiving!("read of one byte", receive::read_bytes),
+    receiving!("read of one byte", receive::read_bytes, bodies: SMALL_BODIES),
     receiving!("recv", receive::recv),
     receiving!("recvfrom", receive::recvfrom),
     receiving!("recvmsg", receive::recvmsg),
@@ -95,7 +109,7 @@ pub(crate) const ALL: &[Case] = &[
     sending!("writev", send::writev),
     sending!("writev, few of one byte", send::writev_few_bytes),
     sending!("writev, all of one byte", send::writev_bytes),
-    sending!("write of one byte", send::write_bytes),
+    sending!("write of one byte", send::write_bytes, bodies: SMALL_BODIES),
     sending!("send", send::send),
     sending!("sendto", send::sendto),
     sending!("sendmsg", send::sendmsg),
@@ -236,6 +250,11 @@ pub(crate) const ALL: &[Case] = &[
         ..READ_WRITE
     },
     Case {
+        name: "TCP_FASTOPEN",
+        fast_open: true,
+        ..READ_WRITE
+    },
+    Case {
         name: "SHUT_WR by the client",
         ending: Ending::HalfClose,
         ..READ_WRITE
@@ -243,6 +262,11 @@ pub(crate) const ALL: &[Case] = &[
     Case {
         name: "RST after a response",
         ending: Ending::ResetAfter,
+        ..READ_WRITE
+    },
+    Case {
+        name: "RST before a response is read",
+        ending: Ending::ResetBefore,
         ..READ_WRITE
     },
     Case {

@@ -3,21 +3,18 @@
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::calls::{Socket, options, receive};
 use crate::cases::{Case, Ending};
-use crate::messages::{Connection, body, head};
+use crate::messages::{Connection, Sent, body, head};
 
 /// Before each answer and in the middle of each body: makes durations long beside what a call costs in
 /// an emulated machine.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A download and an upload.
-const DOWNLOAD_BYTES: usize = 100_000;
-const UPLOAD_BYTES: usize = 50_000;
 const SMALL_BYTES: usize = 20;
 
 /// More than the buffers of a case that does not read it all.
@@ -32,13 +29,16 @@ struct Done {
     statuses: BTreeMap<String, usize>,
     /// Answers that broke off, by status.
     truncated: BTreeMap<String, usize>,
-    seconds: Vec<f64>,
+    /// Of each exchange that did not break off, seconds of the monotonic clock. Server: when it had the
+    /// request's first byte; when the call began, and had returned, that sent the response's last byte.
+    /// Client: when the call began that sent the request's first byte; when it had the response's last one.
+    times: Vec<Vec<f64>>,
 }
 
 impl Done {
-    fn answered(&mut self, status: &str, [from, to]: [Instant; 2]) {
+    fn answered(&mut self, status: &str, times: &[f64]) {
         *self.statuses.entry(status.to_owned()).or_default() += 1;
-        self.seconds.push((to - from).as_secs_f64());
+        self.times.push(times.to_vec());
     }
 
     fn broke_off(&mut self, status: &str) {
@@ -84,13 +84,13 @@ fn report(
         requests,
         statuses,
         truncated,
-        seconds,
+        times,
     } = done;
     json!({
         "case": case.name, "end": end, "pid": std::process::id(),
         "fault": fault, "unsupported": unsupported,
         "requests": requests, "statuses": statuses, "truncated": truncated,
-        "sent": sent, "received": received, "seconds": seconds,
+        "sent": sent, "received": received, "times": times,
     })
 }
 
@@ -99,15 +99,14 @@ fn answer_all(case: &Case, connection: &mut Connection, done: &mut Done) -> io::
         let [_, path] = request.words;
         let [began, _] = request.times;
         done.requests += 1;
-        // Whether there is one is not the same in every case, and nothing else depends on it.
-        let _ = receive::urgent(connection.socket());
+        take_urgent(case, connection);
         if path == "/last" && case.ending == Ending::HalfClose {
             connection.receive_some(1)?;
         }
         sleep(PAUSE);
         let (status, length) = match path.as_str() {
             "/small" | "/last" => ("200", SMALL_BYTES),
-            "/download" => ("200", DOWNLOAD_BYTES),
+            "/download" => ("200", case.bodies[0]),
             "/endless" => ("200", ENDLESS_BYTES),
             "/upload" => ("201", SMALL_BYTES),
             _ => ("404", SMALL_BYTES),
@@ -123,18 +122,25 @@ fn answer_all(case: &Case, connection: &mut Connection, done: &mut Done) -> io::
             return reset(connection);
         }
         match connection.send(&head, &body, || sleep(PAUSE)) {
-            Ok([_, ended]) => done.answered(status, [began, ended]),
+            Ok(sent) => done.answered(status, &[began, sent.last_began, sent.ended]),
             Err(fault) if is_gone(&fault) && case.ending == Ending::CloseWithin => {
                 done.broke_off(status);
                 return Ok(());
             }
             Err(fault) => return Err(fault),
         }
-        if path == "/last" && case.ending == Ending::ResetAfter {
+        if path == "/last" && matches!(case.ending, Ending::ResetAfter | Ending::ResetBefore) {
             return reset(connection);
         }
     }
     Ok(())
+}
+
+/// A byte that was sent as urgent may be in the stream instead, or be behind; nothing depends on it.
+fn take_urgent(case: &Case, connection: &Connection) {
+    if case.urgent {
+        let _ = receive::urgent(connection.socket());
+    }
 }
 
 /// Lets the client see what was sent, then breaks off.
@@ -151,10 +157,10 @@ fn is_gone(fault: &io::Error) -> bool {
 }
 
 fn ask_all(case: &Case, connection: &mut Connection, done: &mut Done) -> io::Result<()> {
-    ask(connection, done, &["GET /small"], 0)?;
-    ask(connection, done, &["GET /download"], 0)?;
-    ask(connection, done, &["POST /upload"], UPLOAD_BYTES)?;
-    ask(connection, done, &["GET /small", "GET /missing"], 0)?;
+    ask(case, connection, done, &["GET /small"], 0)?;
+    ask(case, connection, done, &["GET /download"], 0)?;
+    ask(case, connection, done, &["POST /upload"], case.bodies[1])?;
+    ask(case, connection, done, &["GET /small", "GET /missing"], 0)?;
     if case.ending == Ending::CloseWithin {
         connection.send(&head("GET /endless HTTP/1.1", 0), &[], || {})?;
         done.requests += 1;
@@ -167,6 +173,7 @@ fn ask_all(case: &Case, connection: &mut Connection, done: &mut Done) -> io::Res
 
 /// Sends requests in one go, then receives their answers.
 fn ask(
+    case: &Case,
     connection: &mut Connection,
     done: &mut Done,
     requests: &[&str],
@@ -176,31 +183,39 @@ fn ask(
         .iter()
         .map(|request| head(&format!("{request} HTTP/1.1"), body_bytes))
         .collect();
-    let [began, _] = connection.send(&heads.concat(), &body(body_bytes), || sleep(PAUSE))?;
+    let Sent {
+        first_began: began, ..
+    } = connection.send(&heads.concat(), &body(body_bytes), || sleep(PAUSE))?;
     done.requests += requests.len();
     for _ in requests {
         let response = connection.receive()?.ok_or(ErrorKind::UnexpectedEof)?;
         let ([_, status], [_, ended]) = (response.words, response.times);
-        done.answered(&status, [began, ended]);
-        let _ = receive::urgent(connection.socket());
+        done.answered(&status, &[began, ended]);
+        take_urgent(case, connection);
     }
     Ok(())
 }
 
 fn ask_last(case: &Case, connection: &mut Connection, done: &mut Done) -> io::Result<()> {
-    let [began, _] = connection.send(&head("GET /last HTTP/1.1", 0), &[], || {})?;
+    let Sent {
+        first_began: began, ..
+    } = connection.send(&head("GET /last HTTP/1.1", 0), &[], || {})?;
     done.requests += 1;
     if case.ending == Ending::HalfClose {
         options::end_sending(connection.socket())?;
     }
+    if matches!(case.ending, Ending::HalfClose | Ending::ResetBefore) {
+        // The connection has ended before its last response is read.
+        sleep(10 * PAUSE);
+    }
     let response = connection.receive()?.ok_or(ErrorKind::UnexpectedEof)?;
     let ([_, status], [_, ended]) = (response.words, response.times);
     if response.is_whole {
-        done.answered(&status, [began, ended]);
+        done.answered(&status, &[began, ended]);
     } else {
         done.broke_off(&status);
     }
-    if case.ending == Ending::ResetAfter {
+    if matches!(case.ending, Ending::ResetAfter | Ending::ResetBefore) {
         // Must fail: the server resets.
         return match connection.receive_some(1) {
             Err(fault) if is_gone(&fault) => Ok(()),

@@ -15,6 +15,8 @@ mod messages;
 
 use anyhow::{Context, Result, bail};
 
+use calls::options;
+
 const USAGE: &str = "\
 usage: io list               the names of all cases, one a line
        io serve CASE         tells its port, serves one connection, tells what it did
@@ -35,14 +37,22 @@ fn main() -> Result<()> {
         }
         ["serve", name] => {
             let case = case(name)?;
-            let listener = calls::options::listen()?;
+            let listener = options::listen()?;
+            if case.fast_open {
+                options::accept_fast_open(&listener)?;
+            }
             println!("{}", listener.local_addr()?.port());
-            let socket = calls::options::accept(&listener)?;
+            let socket = options::accept(&listener)?;
             println!("{}", ends::serve(case, socket));
         }
         ["request", name, port] => {
-            let socket = calls::options::connect(port.parse()?)?;
-            println!("{}", ends::request(case(name)?, socket));
+            let case = case(name)?;
+            let connect = if case.fast_open {
+                options::connect_fast_open
+            } else {
+                options::connect
+            };
+            println!("{}", ends::request(case, connect(port.parse()?)?));
         }
         _ => bail!("{USAGE}"),
     }

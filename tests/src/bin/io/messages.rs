@@ -2,9 +2,8 @@
 //! sends bodies another way knows where they begin.
 
 use std::io::{self, ErrorKind};
-use std::time::Instant;
 
-use crate::calls::{Receive, Send, Socket, receive, send};
+use crate::calls::{Receive, Send, Socket, clock, receive, send};
 use crate::cases::Case;
 
 /// Of every head.
@@ -17,8 +16,8 @@ const BUFFER_BYTES: usize = 65536;
 pub(crate) struct Message {
     /// Method and path, or version and status.
     pub(crate) words: [String; 2],
-    /// When the call returned that brought its first byte, and its last one.
-    pub(crate) times: [Instant; 2],
+    /// When the calls had returned that brought its first byte, and its last one.
+    pub(crate) times: [f64; 2],
     /// The connection broke off in the middle if not.
     pub(crate) is_whole: bool,
 }
@@ -33,9 +32,18 @@ pub(crate) struct Connection {
     content: bool,
     /// What was received beyond the last message, and when its newest bytes came.
     ahead: Vec<u8>,
-    filled: Instant,
+    filled: f64,
+    /// When the newest call began that sent something.
+    sending: f64,
     pub(crate) sent: usize,
     pub(crate) received: usize,
+}
+
+/// When the first call that sends a message began, and the last one; when that had returned.
+pub(crate) struct Sent {
+    pub(crate) first_began: f64,
+    pub(crate) last_began: f64,
+    pub(crate) ended: f64,
 }
 
 /// A head with that first line and one body's length.
@@ -64,7 +72,8 @@ impl Connection {
             exact: case.exact || case.bodies_only,
             content: case.content,
             ahead: Vec::new(),
-            filled: Instant::now(),
+            filled: 0.0,
+            sending: 0.0,
             sent: 0,
             received: 0,
         })
@@ -80,14 +89,13 @@ impl Connection {
     }
 
     /// Sends a message, or several without bodies; in two parts with `pause` between them if there is one.
-    /// Tells when the first call began and the last one ended.
     pub(crate) fn send(
         &mut self,
         heads: &[u8],
         body: &[u8],
         pause: impl FnOnce(),
-    ) -> io::Result<[Instant; 2]> {
-        let began = Instant::now();
+    ) -> io::Result<Sent> {
+        let first_began = clock::seconds();
         let (first, second) = body.split_at(body.len() / 2);
         if self.bodies_only {
             self.send_all(heads, true)?;
@@ -99,15 +107,20 @@ impl Connection {
             pause();
             self.send_all(second, false)?;
         }
-        let ended = Instant::now();
+        let sent = Sent {
+            first_began,
+            last_began: self.sending,
+            ended: clock::seconds(),
+        };
         self.send.settle(&self.socket)?;
-        Ok([began, ended])
+        Ok(sent)
     }
 
     /// Sends that much and no more of a message.
     pub(crate) fn send_all(&mut self, bytes: &[u8], plainly: bool) -> io::Result<()> {
         let mut left = bytes;
         while !left.is_empty() {
+            self.sending = clock::seconds();
             let count = if plainly {
                 send::write(&self.socket, left)?
             } else {
@@ -171,7 +184,7 @@ impl Connection {
         } else {
             self.receive.receive(&self.socket, &mut buffer)?
         };
-        self.filled = Instant::now();
+        self.filled = clock::seconds();
         self.received += count;
         buffer.truncate(count);
         self.ahead.append(&mut buffer);

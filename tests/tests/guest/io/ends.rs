@@ -11,10 +11,8 @@ const PAYLOAD: &str = "sockmeter_payload_bytes_total";
 const UNANSWERED: &str = "sockmeter_requests_unanswered_total";
 const UNPAIRED: &str = "sockmeter_requests_unpaired_total";
 
-/// Allowed between two clocks' readings of one sum of durations: a share, and an absolute part for each
-/// request, because the emulated machine may pause between a call's end and the process's look at the clock.
-const DURATION_SHARE: f64 = 0.05;
-const DURATION_SECONDS: f64 = 0.004;
+/// What the sum of some clock readings is off by, because they are written as decimal numbers.
+const ROUNDING_SECONDS: f64 = 1e-5;
 
 /// Counts by status; answers that broke off have `truncated` behind it.
 type Statuses = BTreeMap<String, f64>;
@@ -28,8 +26,8 @@ pub(crate) struct Said {
     statuses: Statuses,
     sent: f64,
     received: f64,
-    /// Of those that did not break off.
-    seconds: Vec<f64>,
+    /// Of the exchanges that did not break off, in order: see the program `io`.
+    times: Vec<Vec<f64>>,
 }
 
 impl Said {
@@ -37,7 +35,9 @@ impl Said {
     pub(crate) fn parse(role: &'static str, text: &str) -> Self {
         let line = text.lines().last().unwrap_or_default();
         let said: Value = serde_json::from_str(line)
-            .unwrap_or_else(|why| panic!("the {role} said nothing of itself ({why}): {text:?}"));
+            .ok()
+            .filter(Value::is_object)
+            .unwrap_or_else(|| panic!("the {role} did not say what it did: {text:?}"));
         let word = |name: &str| said[name].as_str().map(str::to_owned);
         let mut statuses = Statuses::new();
         for (counts, behind) in [("statuses", ""), ("truncated", " truncated")] {
@@ -53,18 +53,28 @@ impl Said {
             statuses,
             sent: said["sent"].as_f64().unwrap(),
             received: said["received"].as_f64().unwrap(),
-            seconds: said["seconds"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|one| one.as_f64().unwrap())
-                .collect(),
+            times: serde_json::from_value(said["times"].clone()).unwrap(),
         }
     }
 }
 
+/// Between what bounds the sum of an end's durations must be. The calls' own times, which the agent takes,
+/// lie between the ends' looks at the same clock, however long the machine pauses in between.
+fn bounds(server: &Said, client: &Said, role: &str) -> [f64; 2] {
+    let mut bounds = [0.0, 0.0];
+    for (served, asked) in server.times.iter().zip(&client.times) {
+        let (&[read, sending, sent], &[asking, answered]) = (served.as_slice(), asked.as_slice())
+        else {
+            panic!("the ends told other times: {served:?}, {asked:?}");
+        };
+        bounds[0] += sending - read;
+        bounds[1] += if role == "server" { sent } else { answered } - asking;
+    }
+    bounds
+}
+
 /// What holds of an end, and what the agent says for what does not.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Verdict {
     pub(crate) requests: bool,
     pub(crate) durations: bool,
@@ -81,38 +91,34 @@ impl Verdict {
     fn compare<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, got: T, want: T) -> bool {
         let same = got == want;
         if !same {
-            self.differences
-                .push(format!("{what}: got {got:?}, want {want:?}"));
+            let difference = format!("{what}: got {got:?}, want {want:?}");
+            self.differences.push(difference);
         }
         same
     }
 
-    pub(crate) fn is_exact(&self) -> bool {
-        self.requests && self.durations && self.bytes && self.account && self.says.is_empty()
+    fn say(&mut self, metric: &str, label: &str, value: &str, count: f64) {
+        let series = format!("{metric}{{{label}=\"{value}\"}}");
+        self.differences.push(format!("{series} {count}"));
+        self.says.insert(series);
     }
 }
 
-/// Compares what an end says with a scrape after its process has ended.
-pub(crate) fn judge(said: &Said, scrape: &Scrape) -> Verdict {
+/// Compares what the end `said` says with a scrape after both processes have ended.
+pub(crate) fn judge(said: &Said, [server, client]: [&Said; 2], scrape: &Scrape) -> Verdict {
     let mut verdict = Verdict::default();
     let pid = ("process_pid", said.pid.as_str());
     let duration = format!("http_{}_request_duration_seconds", said.role);
+    let got = statuses(scrape, &format!("{duration}_count"), &[pid]);
+    verdict.requests = verdict.compare("requests", &got, &said.statuses);
 
-    let statuses = statuses(scrape, &format!("{duration}_count"), &[pid]);
-    verdict.requests = verdict.compare("requests", &statuses, &said.statuses);
-
-    let got = scrape.sum(&format!("{duration}_sum"), &[pid])
-        - scrape.sum(
-            &format!("{duration}_sum"),
-            &[pid, ("error_type", "truncated")],
-        );
-    let want: f64 = said.seconds.iter().sum();
-    let allowed = want * DURATION_SHARE + said.seconds.len() as f64 * DURATION_SECONDS;
-    verdict.durations = (got - want).abs() <= allowed;
+    let sum = format!("{duration}_sum");
+    let got = scrape.sum(&sum, &[pid]) - scrape.sum(&sum, &[pid, ("error_type", "truncated")]);
+    let [least, most] = bounds(server, client, said.role);
+    verdict.durations = (least - ROUNDING_SECONDS..=most + ROUNDING_SECONDS).contains(&got);
     if !verdict.durations {
-        verdict
-            .differences
-            .push(format!("seconds: got {got}, want {want}"));
+        let difference = format!("seconds: got {got}, want {least} to {most}");
+        verdict.differences.push(difference);
     }
 
     verdict.bytes = true;
@@ -121,25 +127,19 @@ pub(crate) fn judge(said: &Said, scrape: &Scrape) -> Verdict {
         let labels = [pid, ("direction", direction)];
         let bytes = scrape.sum(BYTES, &labels);
         verdict.bytes &= verdict.compare(direction, bytes, want);
+        // Rule 21: each byte has one outcome.
         let payload = scrape.sum(PAYLOAD, &labels);
         verdict.account &= verdict.compare(&format!("{direction}: outcomes"), payload, bytes);
         for (outcome, bytes) in scrape.by("outcome", PAYLOAD, &labels) {
             if bytes > 0.0 && !["parsed", "skipped"].contains(&outcome.as_str()) {
-                verdict
-                    .says
-                    .insert(format!("{PAYLOAD}{{outcome=\"{outcome}\"}}"));
+                verdict.say(PAYLOAD, "outcome", &outcome, bytes);
             }
         }
     }
     for metric in [UNANSWERED, UNPAIRED] {
         for (reason, count) in scrape.by("reason", metric, &[pid]) {
             if count > 0.0 {
-                verdict
-                    .says
-                    .insert(format!("{metric}{{reason=\"{reason}\"}}"));
-                verdict
-                    .differences
-                    .push(format!("{metric} {reason}: {count}"));
+                verdict.say(metric, "reason", &reason, count);
             }
         }
     }
@@ -159,11 +159,8 @@ fn statuses(scrape: &Scrape, metric: &str, labels: Labels) -> Statuses {
     let mut counts = Statuses::new();
     for sample in scrape.samples(metric, labels) {
         let label = |name: &str| sample.labels.get(name).map_or("", String::as_str);
-        let behind = if label("error_type") == "truncated" {
-            " truncated"
-        } else {
-            ""
-        };
+        let is_truncated = label("error_type") == "truncated";
+        let behind = if is_truncated { " truncated" } else { "" };
         let status = format!("{}{behind}", label("http_response_status_code"));
         *counts.entry(status).or_default() += sample.value;
     }
