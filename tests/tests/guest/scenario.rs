@@ -129,7 +129,7 @@ fn boot(name: &str) -> Result<Outcome, String> {
         "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}' IO='{io}'; bash tests/guest/{name}.sh"
     ));
     guest.kernel = kernel();
-    guest.limit = Duration::from_secs(300);
+    guest.limit = Duration::from_secs(600);
     let outcome = guest.run().map_err(|why| format!("{why:#}"))?;
     if outcome.exit_code != 0 {
         return Err(format!(
