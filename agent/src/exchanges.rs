@@ -206,9 +206,9 @@ impl Pairing {
         self.turns.hear(speaker, moment.turn);
     }
 
-    /// The record of a call was lost before it was known what protocol is spoken: there may have been requests.
-    pub fn missed(&mut self) {
-        self.turns.lose(Loss::Gap.label());
+    /// Bytes were missing before it was known what protocol is spoken: there may have been requests in them.
+    pub fn missed(&mut self, loss: Loss) {
+        self.turns.lose(loss.label());
     }
 
     /// The connection ended: a response that was under way is cut short, other requests get none. `turns`: how

@@ -20,7 +20,7 @@ use crate::{
     exchanges::{End, Finding, Pairing},
     identity::{Identity, ProgramKey},
     protocol::{
-        Piece,
+        Loss, Piece,
         conversation::{Conversation, Moment},
     },
     records::{Closed, LOSS_REASONS, Record, Segment},
@@ -41,6 +41,8 @@ const UNTRACKED_BYTES: &str = "connection_table_full_bytes";
 /// What the stages keep with a connection.
 struct Talk {
     conversation: Conversation,
+    /// It was open before the agent.
+    is_joined: bool,
     pairing: Pairing,
     process: ProcessKey,
     program: ProgramKey,
@@ -306,6 +308,7 @@ fn read(
     let remote = connection.remote;
     let Talk {
         conversation,
+        is_joined,
         pairing,
         process,
         ..
@@ -327,7 +330,10 @@ fn read(
         Some(speaker) if !conversation.protocol().is_empty() => {
             pairing.moved(speaker, moment, is_lost);
         }
-        _ if is_lost && !conversation.is_settled() => pairing.missed(),
+        _ if conversation.is_settled() => {}
+        _ if is_lost => pairing.missed(Loss::Gap),
+        // Of what was there before the agent nobody expects to see the beginning.
+        _ if !*is_joined && matches!(piece, Piece::Unseen(_)) => pairing.missed(Loss::Unseen),
         _ => {}
     }
     // With this piece the protocol may have been found, or have ended.

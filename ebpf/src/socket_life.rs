@@ -2,14 +2,13 @@
 
 use crate::{
     kernel::{
-        ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE,
-        TcpSock, Typed, now_ns, word,
+        ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE, Typed,
+        now_ns, tcp, word,
     },
-    output,
+    output, stream,
     watch::{self, Followed},
 };
 use aya_ebpf::{
-    helpers::generated::bpf_skc_to_tcp_sock,
     macros::{btf_tracepoint, fentry, fexit},
     programs::{BtfTracePointContext, FEntryContext, FExitContext},
 };
@@ -95,6 +94,7 @@ fn connect_succeeded(sock: Typed<Sock>) {
     slot.opened_ns = time_ns;
     slot.phase = PHASE_OPEN;
     watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    stream::reading_begins(sock, slot);
     output::opened(index, slot, connect_ns);
 }
 
@@ -128,13 +128,13 @@ fn connect_failed(sock: Typed<Sock>) {
 /// Whether bytes are left to read. The peer's FIN takes a number of its own.
 #[inline(always)]
 fn is_unread(sock: Typed<Sock>) -> bool {
-    // SAFETY: the verifier knows `sock` as `struct sock`; the result is null or a typed pointer.
-    let tcp = unsafe { bpf_skc_to_tcp_sock(sock.0.cast_mut().cast()) }.cast::<TcpSock>();
-    if tcp.is_null() || !TCP_NEXT_SEQUENCE.present() || !TCP_READ_SEQUENCE.present() {
+    let tcp = tcp(sock);
+    if tcp.0.is_null() || !TCP_NEXT_SEQUENCE.present() || !TCP_READ_SEQUENCE.present() {
         return false;
     }
-    let tcp = Typed(tcp);
-    let left = TCP_NEXT_SEQUENCE.load(tcp).wrapping_sub(TCP_READ_SEQUENCE.load(tcp));
+    let left = TCP_NEXT_SEQUENCE
+        .load(tcp)
+        .wrapping_sub(TCP_READ_SEQUENCE.load(tcp));
     let fin = u32::from(SOCK_SHUTDOWN.load(sock) & RECEIVE_SHUTDOWN);
     left > fin
 }
@@ -181,6 +181,7 @@ fn closed(sock: Typed<Sock>) {
         return;
     }
     slot.phase = PHASE_CLOSED;
+    stream::reading_ends(sock, slot);
     if slot.errno != 0 {
         record.errno = slot.errno;
     }
@@ -221,6 +222,7 @@ pub fn socket_accept(ctx: FExitContext) -> i32 {
     slot.role = ROLE_SERVER;
     slot.phase = PHASE_OPEN;
     watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    stream::reading_begins(sock, slot);
     output::opened(index, slot, 0);
     0
 }

@@ -53,6 +53,7 @@ impl Pipeline {
         let (program, process) = self.process(pid);
         let talk = Talk {
             conversation: Conversation::new(role, is_joined),
+            is_joined,
             pairing: Pairing::default(),
             process,
             program,

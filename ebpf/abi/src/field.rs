@@ -23,6 +23,7 @@ macro_rules! kernel_fields {
             TCP_CLOCK_NS: 8, "tcp_sock", "tcp_clock_cache";
             TCP_NEXT_SEQUENCE: 4, "tcp_sock", "rcv_nxt";
             TCP_READ_SEQUENCE: 4, "tcp_sock", "copied_seq";
+            TCP_UPPER_LAYER: 8, "inet_connection_sock", "icsk_ulp_ops";
             LAST_DATA_TICKS: 4, "inet_connection_sock", "icsk_ack.lrcvtime";
             MESSAGE_ITER_KIND: 1, "msghdr", "msg_iter.iter_type";
             MESSAGE_ITER_OFFSET: 8, "msghdr", "msg_iter.iov_offset";

@@ -63,8 +63,8 @@ pub struct Slot {
     pub reserved: u8,
     /// The socket's error number when the connection broke while bytes were left to read.
     pub errno: u16,
-    /// Always zero.
-    pub reserved2: u32,
+    /// TCP's number of the next byte that is read, as it was after the last receive call.
+    pub read_sequence: u32,
     /// Who is connected.
     pub endpoints: Endpoints,
 }

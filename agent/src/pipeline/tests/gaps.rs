@@ -145,6 +145,23 @@ fn rule_21_the_end_of_an_answer_that_was_lost_has_no_duration() {
 }
 
 #[test]
+fn rule_21_requests_that_could_not_be_captured_are_counted_too() {
+    let mut bench = Bench::new();
+    bench.opened(Role::Client, false);
+    for _ in 0..2 {
+        bench.segment(1, Direction::Transmit, b"", 18);
+        bench.receive(OK);
+    }
+    bench.transmit(GET);
+    bench.receive(OK);
+    assert_eq!(
+        bench.series(UNANSWERED),
+        ["{process_pid=\"1\",protocol=\"http1\",role=\"client\",reason=\"unseen\"} 2"]
+    );
+    assert_eq!(bench.total(ANSWERED), 1);
+}
+
+#[test]
 fn rule_21_requests_of_which_nothing_was_seen_are_counted_when_their_connection_ends() {
     let mut bench = Bench::new();
     bench.opened(Role::Server, false);
