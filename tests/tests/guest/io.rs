@@ -24,29 +24,28 @@ struct Found {
 
 fn found(scenario: &Scenario, number: usize) -> Found {
     let scrape = scenario.scrape(&number.to_string());
-    let ends = ["server", "client"]
-        .map(|role| Said::parse(role, &scenario.text(&format!("{number}.{role}"))));
-    let refused = ends.iter().any(|end| end.unsupported.is_some());
-    for end in &ends {
-        assert!(
-            refused || end.fault.is_none(),
-            "an end failed: {:?}",
-            end.fault
-        );
-    }
-    let verdicts = ends.each_ref().map(|end| {
-        let [server, client] = ends.each_ref();
-        judge(end, [server, client], &scrape)
-    });
-    let cell = |at: usize| {
-        let end = ends.iter().find(|end| end.unsupported.is_some());
-        table::cell(end.unwrap_or(&ends[at]), &verdicts[at])
+    let said = |role| Said::parse(role, &scenario.text(&format!("{number}.{role}")));
+    let not_supported = || Found {
+        cells: [table::NOT_SUPPORTED; 2].map(str::to_owned),
+        differences: String::new(),
     };
+    let server = said("server");
+    if server.unsupported.is_some() {
+        return not_supported();
+    }
+    let client = said("client");
+    if client.unsupported.is_some() {
+        return not_supported();
+    }
+    for end in [&server, &client] {
+        assert!(end.fault.is_none(), "an end failed: {:?}", end.fault);
+    }
+    let verdicts = [&server, &client].map(|end| judge(end, [&server, &client], &scrape));
     let [server, client] = verdicts
         .each_ref()
         .map(|verdict| verdict.differences.join("\n  "));
     Found {
-        cells: [cell(0), cell(1)],
+        cells: verdicts.each_ref().map(table::cell),
         differences: format!("server:\n  {server}\nclient:\n  {client}"),
     }
 }
@@ -63,7 +62,7 @@ fn holds(case: &str, want: [&str; 2]) {
     let scenario = scenario();
     let Found { cells, differences } = found(&scenario, number(&scenario, case));
     // Only some kernels know some paths; which, the table tells.
-    if cells[0] != "not supported" {
+    if cells[0] != table::NOT_SUPPORTED {
         assert_eq!(cells, want, "{case}: {differences}");
     }
 }
@@ -134,6 +133,9 @@ paths! {
     rule_05_eagain_and_short_writes: "O_NONBLOCK, short writes";
     rule_06_urgent_data: "MSG_OOB, bodies";
     rule_06_urgent_data_inline: "MSG_OOB with SO_OOBINLINE, bodies";
+    rule_06_ipv6: "IPv6";
+    rule_06_mptcp: "MPTCP";
+    rule_06_mptcp_that_falls_back: "MPTCP, server only";
     rule_06_bytes_of_the_first_packet: "TCP_FASTOPEN";
     rule_06_half_close_by_the_client: "SHUT_WR by the client";
     rule_06_reset_after_a_response: "RST after a response";

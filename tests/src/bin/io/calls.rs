@@ -1,6 +1,7 @@
 //! The kernel's calls as they are. A wrapper that chooses the call would hide what the matrix is about.
 
 pub(crate) mod clock;
+pub(crate) mod connect;
 pub(crate) mod options;
 pub(crate) mod pipe;
 pub(crate) mod receive;

@@ -3,7 +3,9 @@
 use std::io;
 
 use crate::calls::{
-    Receive, Send, Socket, options,
+    Receive, Send, Socket,
+    connect::Kind,
+    options,
     pipe::{self, Fill, SpliceFrom, SpliceTo},
     receive, send, tls,
     uring::{Give, Giving, Mode, Multishot, Take, Taking},
@@ -23,8 +25,7 @@ pub(crate) struct Case {
     pub(crate) exact: bool,
     /// Whether what was received can be compared with what was sent.
     pub(crate) content: bool,
-    /// The client's first bytes go with its first packet.
-    pub(crate) fast_open: bool,
+    pub(crate) kind: Kind,
     /// Bytes are sent as urgent.
     pub(crate) urgent: bool,
     /// Bytes of the large download, and of the upload.
@@ -61,7 +62,7 @@ const READ_WRITE: Case = Case {
     bodies_only: false,
     exact: false,
     content: true,
-    fast_open: false,
+    kind: Kind::Tcp,
     urgent: false,
     bodies: [100_000, 50_000],
     ending: Ending::Close,
@@ -250,8 +251,23 @@ pub(crate) const ALL: &[Case] = &[
         ..READ_WRITE
     },
     Case {
+        name: "IPv6",
+        kind: Kind::TcpOverIpv6,
+        ..READ_WRITE
+    },
+    Case {
+        name: "MPTCP",
+        kind: Kind::Multipath,
+        ..READ_WRITE
+    },
+    Case {
+        name: "MPTCP, server only",
+        kind: Kind::MultipathServer,
+        ..READ_WRITE
+    },
+    Case {
         name: "TCP_FASTOPEN",
-        fast_open: true,
+        kind: Kind::FastOpen,
         ..READ_WRITE
     },
     Case {

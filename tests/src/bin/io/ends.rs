@@ -78,14 +78,28 @@ fn report(
         }
         Err(why) => unsupported = Some(why),
     }
-    let [sent, received] = bytes;
-    let [fault, unsupported] = [fault, unsupported].map(|why| why.map(|why| why.to_string()));
+    told(end, case, done, bytes, [fault, unsupported])
+}
+
+/// What the server says when there can be no connection of the case's kind.
+pub(crate) fn refused(case: &Case, why: io::Error) -> Value {
+    told("server", case, &Done::default(), [0, 0], [None, Some(why)])
+}
+
+fn told(
+    end: &str,
+    case: &Case,
+    done: &Done,
+    [sent, received]: [usize; 2],
+    faults: [Option<io::Error>; 2],
+) -> Value {
     let Done {
         requests,
         statuses,
         truncated,
         times,
     } = done;
+    let [fault, unsupported] = faults.map(|why| why.map(|why| why.to_string()));
     json!({
         "case": case.name, "end": end, "pid": std::process::id(),
         "fault": fault, "unsupported": unsupported,

@@ -15,7 +15,7 @@ mod messages;
 
 use anyhow::{Context, Result, bail};
 
-use calls::options;
+use calls::connect;
 
 const USAGE: &str = "\
 usage: io list               the names of all cases, one a line
@@ -37,22 +37,18 @@ fn main() -> Result<()> {
         }
         ["serve", name] => {
             let case = case(name)?;
-            let listener = options::listen()?;
-            if case.fast_open {
-                options::accept_fast_open(&listener)?;
+            match connect::listen(case.kind) {
+                Ok(listener) => {
+                    println!("{}", listener.local_addr()?.port());
+                    println!("{}", ends::serve(case, connect::accept(&listener)?));
+                }
+                Err(why) => println!("{}", ends::refused(case, why)),
             }
-            println!("{}", listener.local_addr()?.port());
-            let socket = options::accept(&listener)?;
-            println!("{}", ends::serve(case, socket));
         }
         ["request", name, port] => {
             let case = case(name)?;
-            let connect = if case.fast_open {
-                options::connect_fast_open
-            } else {
-                options::connect
-            };
-            println!("{}", ends::request(case, connect(port.parse()?)?));
+            let socket = connect::connect(case.kind, port.parse()?)?;
+            println!("{}", ends::request(case, socket));
         }
         _ => bail!("{USAGE}"),
     }

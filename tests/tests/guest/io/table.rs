@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ends::{Said, Verdict};
+use super::ends::Verdict;
 
 const BEFORE: &str = "\
 # I/O paths
@@ -43,11 +43,11 @@ const SIGNS: [&str; 8] = [
 
 const LETTERS: &str = "abcdefgh";
 
+/// What a cell says of a path that the kernel refuses.
+pub(crate) const NOT_SUPPORTED: &str = "not supported";
+
 /// What a cell says of one end.
-pub(crate) fn cell(said: &Said, verdict: &Verdict) -> String {
-    if said.unsupported.is_some() {
-        return "not supported".to_owned();
-    }
+pub(crate) fn cell(verdict: &Verdict) -> String {
     let Verdict {
         requests,
         durations,

@@ -1,8 +1,7 @@
 //! What sockets are told, and waiting for them.
 
 use std::io;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
 use super::{Socket, checked};
 
@@ -87,60 +86,4 @@ pub(crate) fn wait_for(socket: &Socket, event: i16) -> io::Result<()> {
         return Err(io::ErrorKind::TimedOut.into());
     }
     Ok(())
-}
-
-pub(crate) fn listen() -> io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-}
-
-pub(crate) fn accept(listener: &TcpListener) -> io::Result<Socket> {
-    let (stream, _) = listener.accept()?;
-    ready(stream)
-}
-
-pub(crate) fn connect(port: u16) -> io::Result<Socket> {
-    ready(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?)
-}
-
-/// Room for connections whose first bytes came with their first packet.
-const FAST_OPEN_QUEUE: i32 = 16;
-
-/// Lets clients send with their first packet (RFC 7413).
-pub(crate) fn accept_fast_open(listener: &TcpListener) -> io::Result<()> {
-    set(
-        listener,
-        libc::IPPROTO_TCP,
-        libc::TCP_FASTOPEN,
-        &FAST_OPEN_QUEUE,
-    )
-}
-
-/// A socket that connects with its first write.
-pub(crate) fn connect_fast_open(port: u16) -> io::Result<Socket> {
-    // SAFETY: a call without pointers.
-    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
-    checked(fd as isize)?;
-    // SAFETY: a new descriptor, which nobody else has.
-    let stream = TcpStream::from(unsafe { OwnedFd::from_raw_fd(fd) });
-    set(&stream, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, &1)?;
-    let peer = libc::sockaddr_in {
-        sin_family: libc::AF_INET as u16,
-        sin_port: port.to_be(),
-        sin_addr: libc::in_addr {
-            s_addr: u32::from(Ipv4Addr::LOCALHOST).to_be(),
-        },
-        sin_zero: [0; 8],
-    };
-    let length = size_of_val(&peer) as libc::socklen_t;
-    // SAFETY: the kernel reads an address as long as said.
-    let result = unsafe { libc::connect(fd, (&raw const peer).cast(), length) };
-    checked(result as isize)?;
-    ready(stream)
-}
-
-fn ready(stream: TcpStream) -> io::Result<Socket> {
-    stream.set_nodelay(true)?;
-    let socket = Socket::from(OwnedFd::from(stream));
-    bounded(&socket)?;
-    Ok(socket)
 }
