@@ -115,7 +115,8 @@ pub(crate) fn judge(said: &Said, [server, client]: [&Said; 2], scrape: &Scrape) 
     let sum = format!("{duration}_sum");
     let got = scrape.sum(&sum, &[pid]) - scrape.sum(&sum, &[pid, ("error_type", "truncated")]);
     let [least, most] = bounds(server, client, said.role);
-    verdict.durations = (least - ROUNDING_SECONDS..=most + ROUNDING_SECONDS).contains(&got);
+    verdict.durations =
+        verdict.requests && (least - ROUNDING_SECONDS..=most + ROUNDING_SECONDS).contains(&got);
     if !verdict.durations {
         let difference = format!("seconds: got {got}, want {least} to {most}");
         verdict.differences.push(difference);
