@@ -26,8 +26,8 @@ use sockmeter_abi::{
     slot::{PHASE_ABANDONED, PHASE_FREE, Slot},
 };
 
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
+pub const AF_INET: u16 = 2;
+pub const AF_INET6: u16 = 10;
 const IPPROTO_TCP: u16 = 6;
 
 /// The agent's own process, which is never watched.

@@ -113,7 +113,7 @@ paths! {
     rule_06_vmsplice_of_bodies: "vmsplice, splice, bodies";
     rule_06_tee_of_bodies: "tee, splice, bodies";
     rule_06_msg_zerocopy: "MSG_ZEROCOPY";
-    rule_06_tcp_zerocopy_receive: "TCP_ZEROCOPY_RECEIVE, bodies", "requests, durations, bytes (f)", "bytes (cf)";
+    rule_06_tcp_zerocopy_receive: "TCP_ZEROCOPY_RECEIVE, bodies", "requests, durations, bytes (f)", "requests, durations, bytes (f)";
     rule_06_ktls: "kTLS";
     rule_06_ktls_recvmsg_and_sendmsg: "kTLS, recvmsg, sendmsg";
     rule_06_ktls_sendfile_of_bodies: "kTLS, sendfile, bodies";

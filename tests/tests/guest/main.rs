@@ -10,6 +10,7 @@
 )]
 
 mod checks;
+mod datagrams;
 mod io;
 mod others;
 mod overload;

@@ -94,11 +94,10 @@ struct Mapping {
 
 const PAGE_BYTES: usize = 4096;
 
-/// Of the window that pages are mapped into, and of the buffer for what does not fill a page.
+/// Of the window that pages are mapped into.
 const WINDOW_BYTES: usize = 16 * PAGE_BYTES;
-const REST_BYTES: usize = PAGE_BYTES;
 
-/// Maps what fills pages (`TCP_ZEROCOPY_RECEIVE`) and copies what does not.
+/// Maps what fills pages (`TCP_ZEROCOPY_RECEIVE`) and reads what does not.
 #[derive(Default)]
 pub(crate) struct Mapped {
     /// Address of the window, once there is one.
@@ -143,37 +142,30 @@ impl Receive for Mapped {
             return receive::read(socket, buffer);
         }
         options::wait_for(socket, libc::POLLIN)?;
-        let mut rest = [0_u8; REST_BYTES];
         let mut mapping = Mapping {
             address: window as u64,
             length: room as u32,
-            copybuf_address: rest.as_mut_ptr() as u64,
-            copybuf_len: buffer.len().saturating_sub(room).min(REST_BYTES) as i32,
             ..Mapping::default()
         };
         let mut length = size_of::<Mapping>() as libc::socklen_t;
         let (level, name) = (libc::IPPROTO_TCP, libc::TCP_ZEROCOPY_RECEIVE);
-        // SAFETY: the window and the buffer are as long as the request says, which is what the kernel writes.
+        // SAFETY: the window is as long as the request says, and so is the request.
         checked(unsafe {
             let mapping = (&raw mut mapping).cast();
             libc::getsockopt(socket.as_raw_fd(), level, name, mapping, &mut length)
         } as isize)?;
         let mapped = mapping.length as usize;
-        let copied = usize::try_from(mapping.copybuf_len).unwrap_or(0);
-        if mapped + copied == 0 {
+        if mapped == 0 {
             let wanted = (mapping.recv_skip_hint as usize).clamp(1, buffer.len());
             return receive::read(socket, buffer.get_mut(..wanted).unwrap_or_default());
         }
-        self.is_taken |= mapped > 0;
+        self.is_taken = true;
         // SAFETY: so many bytes of the window are mapped, until the next call maps others.
         let pages = unsafe { std::slice::from_raw_parts(window as *const u8, mapped) };
-        for (to, from) in buffer
-            .iter_mut()
-            .zip(pages.iter().chain(rest.iter().take(copied)))
-        {
+        for (to, from) in buffer.iter_mut().zip(pages) {
             *to = *from;
         }
-        Ok(mapped + copied)
+        Ok(mapped)
     }
     fn is_taken(&self) -> bool {
         self.is_taken
