@@ -19,10 +19,14 @@ themselves. A cell speaks of both ends, or of server and client.
 ";
 
 const BETWEEN: &str = "\
+- **nothing**: the connection is counted (`sockmeter_connections_opened_total`), none of its bytes and requests.
 - **not supported**: the kernel refuses the path.
 
 Durations are exact if they lie between what the two processes read from the kernel's clock before and after their
-calls. A path that bodies take is one where heads are read and written.
+calls. Where it says *bodies*, heads are read and written. What sendfile, splice and fixed buffers move is not in the
+memory of the call, so its content is not read: bodies are skipped by their length, heads are unseen. A head in more
+than 64 vectors is unseen too. Bytes that are mapped (TCP_ZEROCOPY_RECEIVE) are found by TCP's own count at the next
+read. An urgent byte is one of the stream where it is sent, and none where it is received without SO_OOBINLINE.
 
 Made by `tests/tests/guest/io.rs`: `UPDATE_GOLDEN=1 cargo xtask test guest::io` writes the column of Linux 6.1, and
 with `SOCKMETER_TEST_KERNEL=6.12` (or `newest`) that of another kernel.
@@ -143,7 +147,7 @@ pub(crate) fn write(paths: &[&str], columns: &Columns) -> String {
         .zip(SIGNS)
         .filter(|(letter, _)| used(*letter))
     {
-        text.push_str(&format!("  **{letter}** `{sign}`\n"));
+        text.push_str(&format!("  - **{letter}** `{sign}`\n"));
     }
     text.push_str(BETWEEN);
     let mut row = |cells: Vec<&str>| text.push_str(&format!("| {} |\n", cells.join(" | ")));
