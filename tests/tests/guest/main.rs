@@ -13,6 +13,7 @@ mod accept;
 mod adoption;
 mod checks;
 mod datagrams;
+mod io;
 mod lies;
 mod others;
 mod overload;

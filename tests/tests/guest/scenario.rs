@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sockmeter_tests::conservation;
-use xtask::guest::{self, Guest, Outcome};
+use xtask::guest::{self, DEFAULT_KERNEL, Guest, Outcome};
 use xtask::paths;
 
 use crate::scrape::{Labels, Scrape};
@@ -141,6 +141,11 @@ fn unconserved(folder: &Path) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
+/// The kernel that the guests run: `SOCKMETER_TEST_KERNEL`, or the usual one.
+pub(crate) fn kernel() -> String {
+    std::env::var("SOCKMETER_TEST_KERNEL").unwrap_or_else(|_| DEFAULT_KERNEL.to_owned())
+}
+
 fn boot(name: &str) -> Result<Outcome, String> {
     let Ok(agent) = std::env::var("SOCKMETER_AGENT") else {
         return Err(
@@ -149,15 +154,17 @@ fn boot(name: &str) -> Result<Outcome, String> {
         );
     };
     let driver = env!("CARGO_BIN_EXE_driver");
+    let io = env!("CARGO_BIN_EXE_io");
     let programs = guest::programs();
     let programs = programs.display();
     let script = paths::checkout().join(format!("tests/guest/{name}.sh"));
     let script = std::fs::read_to_string(script).map_err(|why| why.to_string())?;
     let mut guest = Guest::new(format!(
-        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}' PROGRAMS='{programs}'; bash tests/guest/{name}.sh"
+        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}' IO='{io}' PROGRAMS='{programs}'; bash tests/guest/{name}.sh"
     ));
+    guest.kernel = kernel();
     guest.packages = guest::packages_of(&script);
-    guest.limit = Duration::from_secs(300);
+    guest.limit = Duration::from_secs(600);
     let outcome = guest.run().map_err(|why| format!("{why:#}"))?;
     if outcome.exit_code != 0 {
         return Err(format!(
