@@ -183,10 +183,8 @@ impl Identity {
 
     /// Like [`program`](Self::program), of the process that started then: its pid may be another one's by now.
     pub fn program_since(&mut self, pid: u32, start_boottime_ns: u64) -> ProgramKey {
-        let is_another = self.processes.get(&pid).is_some_and(|process| {
-            process.facts.start_boottime_ns.abs_diff(start_boottime_ns) >= TICK_NS
-        });
-        if is_another {
+        let process = self.processes.get(&pid);
+        if process.is_some_and(|process| !process.facts.started_at(start_boottime_ns)) {
             self.unknown_total = self.unknown_total.saturating_add(1);
             return Self::unknown();
         }

@@ -12,6 +12,7 @@ mod account;
 mod datagrams;
 mod held;
 mod life;
+mod listeners;
 mod order;
 mod steer;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use crate::{
 use account::tell_account;
 use held::Held;
 use life::{Beginning, NOBODY};
+use listeners::Listeners;
 use std::collections::HashMap;
 use steer::{Needless, steer_capture};
 pub use steer::{Steer, Unsteered};
@@ -64,6 +66,7 @@ pub struct Pipeline {
     identity: Identity,
     series: Series,
     processes: HashMap<ProgramKey, ProcessKey>,
+    listeners: Listeners,
     losses: [u64; LOSS_REASONS.len()],
     /// Connections on which segments wait, or have waited since the last tick.
     waiting: Vec<ConnectionId>,
@@ -78,6 +81,7 @@ impl Pipeline {
             identity: Identity::new(),
             series: Series::new(settings),
             processes: HashMap::new(),
+            listeners: Listeners::default(),
             losses: [0; LOSS_REASONS.len()],
             waiting: Vec::new(),
             now_ns: 0,
@@ -100,6 +104,7 @@ impl Pipeline {
                 self.table(table);
             }
             Record::Datagrams(datagrams) => self.datagrams(&datagrams),
+            Record::Listener(listener) => self.listener(&listener),
             Record::Losses(totals) => self.lost(totals),
             Record::Tick { time_ns } => {
                 self.release_all(steer);
@@ -124,6 +129,11 @@ impl Pipeline {
         self.connections
             .iter()
             .map(|(id, connection)| (id, connection.slot))
+    }
+
+    /// Whether a connection is open here.
+    pub fn knows(&self, id: ConnectionId) -> bool {
+        self.connections.contains(id)
     }
 
     /// How many connections are open.

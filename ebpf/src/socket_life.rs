@@ -3,9 +3,9 @@
 use crate::{
     kernel::{
         ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE, Typed,
-        now_ns, tcp, word,
+        now_ns, read_sequence, tcp, word,
     },
-    output, stream,
+    listeners, output, stream,
     watch::{self, Followed},
 };
 use aya_ebpf::{
@@ -48,7 +48,10 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
         (_, SYN_SENT) => connect_begins(sock),
         (SYN_SENT | SYN_RECV, ESTABLISHED) => connect_succeeded(sock),
         (SYN_SENT, CLOSE) => connect_failed(sock),
-        (CLOSE | LISTEN | SYN_RECV, _) | (_, ESTABLISHED | CLOSE_WAIT | LISTEN) => {}
+        (_, LISTEN) => listeners::begins(sock),
+        // A new server socket also comes from there (to SYN_RECV), as a copy that still has the cookie too.
+        (LISTEN, CLOSE) => listeners::ends(sock),
+        (CLOSE | LISTEN | SYN_RECV, _) | (_, ESTABLISHED | CLOSE_WAIT) => {}
         // What has arrived can still be read: then the end is told when the process lets go.
         (_, CLOSE) if is_unread(sock) => keep(sock),
         (_, CLOSE) => closed(sock),
@@ -94,7 +97,7 @@ fn connect_succeeded(sock: Typed<Sock>) {
     slot.opened_ns = time_ns;
     slot.phase = PHASE_OPEN;
     watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
-    stream::reading_begins(sock, slot);
+    slot.read_sequence = read_sequence(sock);
     output::opened(index, slot, connect_ns);
 }
 
@@ -222,7 +225,7 @@ pub fn socket_accept(ctx: FExitContext) -> i32 {
     slot.role = ROLE_SERVER;
     slot.phase = PHASE_OPEN;
     watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
-    stream::reading_begins(sock, slot);
+    slot.read_sequence = read_sequence(sock);
     output::opened(index, slot, 0);
     0
 }

@@ -1,10 +1,12 @@
 //! Any records through the pipeline: what must hold whatever a host does and whatever is lost.
 
+mod datagrams;
 mod fragments;
 mod host;
 mod socket;
 
 use crate::{conservation, scrape::Scrape};
+use datagrams::Moved;
 use host::{Event, Host};
 use sockmeter::{
     connections::{Connection, ConnectionId, Direction, Role},
@@ -67,8 +69,7 @@ struct Outcome {
     snapshot: Snapshot,
     /// Bytes received and transmitted, as the kernel side counts.
     moved: [u64; 2],
-    /// Datagrams received and transmitted, and their bytes.
-    datagrams: [[u64; 2]; 2],
+    datagrams: Moved,
     /// Requests that began, as the readers tell.
     requests: u64,
 }
@@ -113,7 +114,7 @@ fn run(script: &[u8], edge: Edge) -> Outcome {
 impl Outcome {
     /// Every byte and every request went somewhere (rule 21), and nothing goes on.
     fn check_balance(&self) {
-        let [datagrams, datagram_bytes] = self.datagrams;
+        let Moved { datagrams, bytes } = self.datagrams;
         for (at, direction) in [Direction::Receive, Direction::Transmit]
             .into_iter()
             .enumerate()
@@ -122,13 +123,13 @@ impl Outcome {
             let udp = format!("{label},transport=\"udp\"");
             for (metric, label, moved) in [
                 ("sockmeter_socket_datagrams_total", &udp, datagrams),
-                ("sockmeter_socket_bytes_total", &udp, datagram_bytes),
+                ("sockmeter_socket_bytes_total", &udp, bytes),
                 ("sockmeter_payload_bytes_total", &label, self.moved),
             ] {
                 assert_eq!(self.sum(metric, label), moved[at], "{metric} {label}");
             }
             let all = self.sum("sockmeter_socket_bytes_total", &label);
-            assert_eq!(all, self.moved[at] + datagram_bytes[at], "{label}");
+            assert_eq!(all, self.moved[at] + bytes[at], "{label}");
         }
         let finished = self.answered();
         let unanswered = self.sum("sockmeter_requests_unanswered_total", "");

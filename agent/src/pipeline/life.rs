@@ -95,7 +95,7 @@ impl Pipeline {
         } = opened;
         self.now_ns = self.now_ns.max(time_ns);
         if let Some(known) = self.connections.get_mut(connection) {
-            // Listed as open at start, and now used for the first time.
+            // Found by a walk before this record of its first use was read.
             known.slot = Some(slot);
             return;
         }
@@ -121,6 +121,7 @@ impl Pipeline {
     pub(super) fn adopted(&mut self, adopted: Adopted) {
         let Adopted {
             connection,
+            slot,
             role,
             pid,
             time_ns,
@@ -132,7 +133,7 @@ impl Pipeline {
             self.open(
                 connection,
                 Beginning {
-                    slot: None,
+                    slot,
                     role,
                     is_joined: true,
                     pid,
@@ -201,6 +202,7 @@ impl Pipeline {
             self.hand_over(id, if is_known { pid } else { NO_PID });
         }
         for program in ended {
+            self.unlisten_all(program);
             if let Some(process) = self.processes.remove(&program) {
                 self.series.end_process(process, self.now_ns);
             }

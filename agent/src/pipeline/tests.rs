@@ -3,6 +3,7 @@
 mod datagrams;
 mod gaps;
 mod hands;
+mod listeners;
 mod losses;
 mod order;
 mod pending;
@@ -81,6 +82,7 @@ impl Bench {
     fn adopted(&mut self, role: Role) {
         self.push(Record::Adopted(Adopted {
             connection: ConnectionId(7),
+            slot: None,
             role,
             pid: 1,
             time_ns: self.now_ns,

@@ -9,6 +9,8 @@
     reason = "in a test that is how a fault is told"
 )]
 
+mod accept;
+mod adoption;
 mod checks;
 mod datagrams;
 mod lies;
