@@ -36,7 +36,7 @@ impl Turns {
     pub(super) fn hear(&mut self, speaker: Speaker, turn: u32) {
         if turn > 0 {
             (self.read, self.speaker) = (turn, Some(speaker));
-            self.client_is_even = (turn % 2 == 0) == (speaker == Speaker::Client);
+            self.client_is_even = turn.is_multiple_of(2) == (speaker == Speaker::Client);
         }
     }
 
