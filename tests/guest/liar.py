@@ -64,11 +64,18 @@ def logged():
         return sum(bool(re.search(LINE, line)) and "/ok" not in line for line in log)
 
 
-def read(connection, until=None):
+def is_whole(answer):
+    """Is this an answer with a length, to its end?"""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: *([0-9]+)", head)
+    return bool(end and length and len(body) >= int(length[1]))
+
+
+def read(connection, is_enough=lambda _: False):
     """What comes until the peer has closed, is silent, or has said enough."""
     got = b""
     try:
-        while until is None or not got.endswith(until):
+        while not is_enough(got):
             more = connection.recv(65536)
             if not more:
                 break
@@ -83,7 +90,7 @@ def tell(lie):
     connection = socket.create_connection(("127.0.0.1", PORT))
     connection.settimeout(1)
     sent = connection.send(HONEST)
-    first = read(connection, b"\n")
+    first = read(connection, is_whole)
     try:
         rest = lie
         while rest:

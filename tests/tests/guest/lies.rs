@@ -75,8 +75,13 @@ fn what_lies_to_nginx_came_to_is_in_its_log() {
 
 #[test]
 fn what_lies_to_http_server_came_to_is_in_its_log() {
-    // Its handler ends by an exception before it logs.
-    log_agrees("python", &[("a NUL in the target", 1.0)]);
+    let others = [
+        // Its handler ends by an exception before it logs.
+        ("a NUL in the target", 1.0),
+        // It closes behind its 501 without a look at what follows, which it has read.
+        ("a length that is too short", 1.0),
+    ];
+    log_agrees("python", &others);
 }
 
 /// By which a liar's own counts are told.
@@ -96,23 +101,27 @@ fn rule_21_the_liars_bytes_are_exact_at_their_end() {
         );
         let (mut sent, mut received) = (0.0, 0.0);
         for (number, sample) in samples.iter().enumerate() {
-            // The scrape tells of all that came before it, and of its own request.
-            sent += sample["sent"].as_f64().unwrap() + sample["scrape"][0].as_f64().unwrap();
+            sent += sample["sent"].as_f64().unwrap();
             received += sample["received"].as_f64().unwrap();
             let scrape = scenario.scrape(&format!("{name}-{number}"));
             let liar = ("process_pid", scenario.pid(&format!("liar-{name}")));
-            for (direction, want) in [("transmit", sent), ("receive", received)] {
-                let got = scrape.sum(BYTES, &[liar, ("direction", direction)]);
-                let what = format!("to {name}, {}, {direction}", sample["name"]);
-                checks.equal(&what, got, want);
-            }
-            received += sample["scrape"][1].as_f64().unwrap();
+            let bytes = |direction| scrape.sum(BYTES, &[liar, ("direction", direction)]);
+            let [asked, answered] = [0, 1].map(|at| sample["scrape"][at].as_f64().unwrap());
+            let what = format!("to {name}, {}", sample["name"]);
+            // The call that asked for the scrape may not have returned yet.
+            let transmitted = bytes("transmit");
+            checks.that([sent, sent + asked].contains(&transmitted), || {
+                format!("{what}: sent {transmitted}, want {sent} or {asked} more")
+            });
+            checks.equal(&format!("{what}: received"), bytes("receive"), received);
+            sent += asked;
+            received += answered;
         }
     }
 }
 
 #[test]
-fn both_ends_of_a_lie_are_counted_alike() {
+fn both_ends_count_as_many_requests_of_a_lie() {
     let scenario = scenario();
     let mut checks = Checks::default();
     for (name, port) in LIARS {
@@ -132,7 +141,11 @@ fn both_ends_of_a_lie_are_counted_alike() {
                 scrape.sum(UNANSWERED, &[liar]),
                 scrape.sum(UNPAIRED, &[liar]),
             ];
-            let rise = |now: [f64; 3], before: [f64; 3]| [0, 1, 2].map(|at| now[at] - before[at]);
+            // Not each alike: of a head that is too large a server may read so little that its answer tells the
+            // request, and the client's end has sent more than is read of a head.
+            let rise = |now: [f64; 3], before: [f64; 3]| {
+                now.iter().sum::<f64>() - before.iter().sum::<f64>()
+            };
             let what = format!("to {name}, {}", sample["name"]);
             checks.equal(&what, rise(asked_now, asked), rise(served_now, served));
             (served, asked) = (served_now, asked_now);
