@@ -91,8 +91,8 @@ fn adopt(
         role,
         pid,
         time_ns,
-        local,
-        remote,
+        local: local.into(),
+        remote: remote.into(),
     }
 }
 
@@ -199,6 +199,7 @@ fn holders(proc_root: &Path) -> HashMap<u64, u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::Address;
     use std::net::{TcpListener, TcpStream};
 
     #[test]
@@ -220,8 +221,8 @@ mod tests {
                     && socket.socket_id.destination_port == stream.peer_addr().unwrap().port()
             });
             let adopted = adopt(socket.unwrap(), 1, &listening, 0);
-            assert_eq!(adopted.local, local);
-            assert_eq!(adopted.remote, stream.peer_addr().unwrap());
+            assert_eq!(adopted.local, Address::Inet(local));
+            assert_eq!(adopted.remote, Address::Inet(stream.peer_addr().unwrap()));
             adopted.role
         };
         assert_eq!((role(&server), role(&client)), (Role::Server, Role::Client));

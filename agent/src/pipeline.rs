@@ -23,17 +23,14 @@ use crate::{
         Piece,
         conversation::{Conversation, Moment},
     },
-    records::{Closed, LOSS_REASONS, Record, Segment},
+    records::{Address, Closed, LOSS_REASONS, Record, Segment},
     series::{ProcessKey, Series, Settings, Snapshot},
 };
 use account::tell_account;
-use life::{Beginning, NOBODY};
+use life::Beginning;
 use std::collections::HashMap;
 use steer::steer_capture;
 pub use steer::{Steer, Unsteered};
-
-/// The only transport of this slice.
-const TCP: &str = "tcp";
 
 /// The last of [`LOSS_REASONS`].
 const UNTRACKED_BYTES: &str = "connection_table_full_bytes";
@@ -165,10 +162,11 @@ impl Pipeline {
         };
         let pieces = connection.add(segment);
         let role = connection.talk.conversation.role();
+        let transport = connection.transport().label();
         self.series.socket_bytes(
             connection.talk.process,
             role,
-            TCP,
+            transport,
             direction,
             pieces.length_bytes(),
         );
@@ -181,10 +179,10 @@ impl Pipeline {
         }
         let now_role = connection.talk.conversation.role();
         if now_role != role {
+            let process = connection.talk.process;
+            self.series.connection_active(process, role, transport, -1);
             self.series
-                .connection_active(connection.talk.process, role, TCP, -1);
-            self.series
-                .connection_active(connection.talk.process, now_role, TCP, 1);
+                .connection_active(process, now_role, transport, 1);
         }
         steer_capture(id, connection, direction, steer);
     }
@@ -207,7 +205,7 @@ impl Pipeline {
             role: Role::Unknown,
             is_joined: true,
             pid: segment.pid,
-            remote: NOBODY,
+            remote: Address::unknown(segment.transport),
         };
         self.open_unknown(id, beginning);
         true
@@ -217,8 +215,9 @@ impl Pipeline {
     /// a send that is answered by a reset ends after the connection.
     fn stray(&mut self, segment: &Segment<'_>, role: Role, bytes: u64) {
         let (_, process) = self.process(segment.pid);
+        let transport = segment.transport.label();
         self.series
-            .socket_bytes(process, role, TCP, segment.direction, bytes);
+            .socket_bytes(process, role, transport, segment.direction, bytes);
         self.series
             .payload(process, "lost", "", segment.direction, bytes);
     }
@@ -255,7 +254,7 @@ fn read(
     piece: Piece<'_>,
     moment: Moment,
 ) {
-    let remote = connection.remote;
+    let remote = &connection.remote;
     let Talk {
         conversation,
         pairing,
@@ -286,7 +285,7 @@ fn read(
 }
 
 /// A finding becomes counts.
-fn note(series: &mut Series, process: ProcessKey, end: End, finding: Finding<'_>) {
+fn note(series: &mut Series, process: ProcessKey, end: End<'_>, finding: Finding<'_>) {
     match finding {
         Finding::Active(method, delta) => series.active_requests(process, end.role, method, delta),
         Finding::Finished(exchange) => series.exchange(process, &exchange),

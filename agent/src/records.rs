@@ -2,12 +2,14 @@
 //!
 //! A [`Record`] is all that the stages behind this one ever learn, so a file of records replays a run.
 
+mod address;
 pub mod end;
 pub mod facts;
 pub mod maps;
 mod parse;
 pub mod recording;
 
+pub use address::{Address, Transport};
 pub use end::{ConnectionId, Direction, Role};
 pub use facts::Facts;
 pub use maps::{KernelMaps, MapError};
@@ -15,7 +17,7 @@ pub(crate) use parse::{endpoints, role};
 
 use serde::{Deserialize, Serialize};
 use sockmeter_abi::field::LOSS_COUNTERS;
-use std::{borrow::Cow, net::SocketAddr};
+use std::borrow::Cow;
 
 /// Something that happened. Times are `CLOCK_MONOTONIC` nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,9 +86,9 @@ pub struct Opened {
     /// The process that connected or accepted.
     pub pid: u32,
     /// This end.
-    pub local: SocketAddr,
+    pub local: Address,
     /// The other end.
-    pub remote: SocketAddr,
+    pub remote: Address,
 }
 
 /// See [`Record::ConnectFailed`].
@@ -101,7 +103,7 @@ pub struct ConnectFailed {
     /// From SYN to the failure.
     pub connect_ns: u64,
     /// Who was to be reached.
-    pub remote: SocketAddr,
+    pub remote: Address,
 }
 
 /// See [`Record::Segment`].
@@ -121,6 +123,9 @@ pub struct Segment<'a> {
     pub time_ns: u64,
     /// The process that called.
     pub pid: u32,
+    /// What the connection goes over.
+    #[serde(default, skip_serializing_if = "Transport::is_tcp")]
+    pub transport: Transport,
     /// Receive: a send on this connection had begun and not ended; its record comes after this one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overtakes: bool,
@@ -149,6 +154,9 @@ pub struct Closed {
     pub pid: u32,
     /// The process's end.
     pub role: Role,
+    /// What it went over.
+    #[serde(default, skip_serializing_if = "Transport::is_tcp")]
+    pub transport: Transport,
     /// It was open before the probes.
     pub adopted: bool,
     /// A send had begun and not ended; its record comes after this one.
@@ -168,9 +176,9 @@ pub struct Adopted {
     /// When it was listed.
     pub time_ns: u64,
     /// This end.
-    pub local: SocketAddr,
+    pub local: Address,
     /// The other end.
-    pub remote: SocketAddr,
+    pub remote: Address,
 }
 
 /// See [`Record::Table`].
@@ -195,9 +203,9 @@ pub struct Table {
     /// Segments sent again.
     pub retransmits: u32,
     /// This end.
-    pub local: SocketAddr,
+    pub local: Address,
     /// The other end.
-    pub remote: SocketAddr,
+    pub remote: Address,
 }
 
 /// See [`Record::Started`].

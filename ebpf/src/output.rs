@@ -82,7 +82,7 @@ pub fn opened(index: u32, slot: &Slot, connect_ns: u64) {
             time_ns: slot.opened_ns,
             connect_ns,
             pid: slot.pid,
-            reserved: 0,
+            name_bytes: 0,
             endpoints: slot.endpoints,
         },
     );

@@ -26,7 +26,7 @@ use sockmeter_abi::{
     field::LOSS_NO_SLOT_BYTES,
     record::{
         ORIGIN_ADOPTED, PLACE_AFTER_END, PLACE_IN_ORDER, PLACE_OVERTAKES, ROLE_UNKNOWN, SEGMENT,
-        Segment,
+        Segment, TRANSPORT_TCP,
     },
     slot::{PHASE_CLOSED, PHASE_OPEN, Slot},
 };
@@ -221,6 +221,8 @@ fn describe(
         time_ns,
         pid: 0,
         captured_bytes: 0,
+        transport: TRANSPORT_TCP,
+        reserved: 0,
     };
     if direction == RECEIVE {
         record.begin_ns = arrived_ns(sock);
@@ -246,7 +248,7 @@ fn with_content(record: Segment, message: Typed<Message>, wanted: u32) -> bool {
     // SAFETY: a live map value, which no other program uses on this CPU meanwhile.
     unsafe {
         (*draft).segment = Segment {
-            captured_bytes,
+            captured_bytes: captured_bytes as u16,
             ..record
         };
     }

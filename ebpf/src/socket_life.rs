@@ -13,7 +13,7 @@ use core::ptr;
 use sockmeter_abi::{
     record::{
         CLOSED, CONNECT_FAILED, Closed, ConnectFailed, ORIGIN_SEEN, ROLE_CLIENT, ROLE_SERVER,
-        ROLE_UNKNOWN,
+        ROLE_UNKNOWN, TRANSPORT_TCP,
     },
     slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN},
 };
@@ -133,7 +133,7 @@ fn closed(sock: Typed<Sock>) {
         role: ROLE_UNKNOWN,
         origin: ORIGIN_SEEN,
         overtakes: 0,
-        reserved: 0,
+        transport: TRANSPORT_TCP,
     };
     let Some(Followed { slot, .. }) = watch::followed(sock) else {
         // Also before all programs are attached: the agent may have listed it as open by then.

@@ -3,7 +3,7 @@
 use super::{Live, LiveError, PROC, now_ns};
 use crate::{
     adoption,
-    records::{ConnectionId, Record, Table, endpoints, role},
+    records::{Address, ConnectionId, Record, Table, Transport, endpoints, role},
 };
 use sockmeter_abi::{
     record::ORIGIN_ADOPTED,
@@ -117,12 +117,11 @@ impl Live {
         let held: HashSet<ConnectionId> = adoption::list(Path::new(PROC), time_ns)
             .map(|list| list.iter().map(|adopted| adopted.connection).collect())
             .unwrap_or_default();
-        let nobody = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
         self.pipeline
             .connections()
             .filter(|(id, slot)| match slot {
                 Some(_) => !listed.contains(id),
-                None => !held.contains(id),
+                None => !held.contains(id) && !listed.contains(id),
             })
             .map(|(connection, slot)| Table {
                 connection,
@@ -134,8 +133,8 @@ impl Live {
                 time_ns,
                 bytes: [0; 2],
                 retransmits: 0,
-                local: nobody,
-                remote: nobody,
+                local: Address::unknown(Transport::Tcp),
+                remote: Address::unknown(Transport::Tcp),
             })
             .collect()
     }

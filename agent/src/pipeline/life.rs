@@ -1,6 +1,6 @@
 //! The life of a connection in the pipeline: it begins, changes hands, catches up with the kernel, ends.
 
-use super::{Pipeline, TCP, Talk, account::error_type, note, read};
+use super::{Pipeline, Talk, account::error_type, note, read};
 use crate::{
     connections::{Connection, ConnectionId, Direction, Role},
     exchanges::{End, Pairing},
@@ -8,9 +8,8 @@ use crate::{
         Piece,
         conversation::{Conversation, Moment},
     },
-    records::{Adopted, Closed, ConnectFailed, Opened, Table},
+    records::{Address, Adopted, Closed, ConnectFailed, Opened, Table},
 };
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// How a connection begins to be known.
 pub(super) struct Beginning {
@@ -18,13 +17,10 @@ pub(super) struct Beginning {
     pub(super) role: Role,
     pub(super) is_joined: bool,
     pub(super) pid: u32,
-    pub(super) remote: SocketAddr,
+    pub(super) remote: Address,
 }
 
-/// The other end of a connection whose beginning was lost.
-pub(super) const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-
-fn end_of(conversation: &Conversation, remote: SocketAddr) -> End {
+fn end_of<'a>(conversation: &Conversation, remote: &'a Address) -> End<'a> {
     End {
         role: conversation.role(),
         protocol: conversation.protocol(),
@@ -51,13 +47,14 @@ impl Pipeline {
             waiting: Vec::new(),
             waiting_end: None,
         };
+        let transport = remote.transport().label();
         self.connections
             .insert(id, Connection::new(slot, remote, pid, talk));
-        self.series.connection_active(process, role, TCP, 1);
+        self.series.connection_active(process, role, transport, 1);
         if is_joined {
-            self.series.adopted(process, role, TCP);
+            self.series.adopted(process, role, transport);
         } else {
-            self.series.connection_opened(process, role, TCP);
+            self.series.connection_opened(process, role, transport);
         }
     }
 
@@ -82,6 +79,7 @@ impl Pipeline {
         if self.connections.has_ended(connection) {
             return;
         }
+        let transport = remote.transport().label();
         self.open(
             connection,
             Beginning {
@@ -94,7 +92,7 @@ impl Pipeline {
         );
         if role == Role::Client && !adopted {
             let (_, process) = self.process(pid);
-            self.series.connect_duration(process, connect_ns);
+            self.series.connect_duration(process, transport, connect_ns);
         }
     }
 
@@ -128,12 +126,13 @@ impl Pipeline {
             pid,
             time_ns,
             connect_ns: _,
-            remote: _,
+            ref remote,
         } = *failed;
         self.now_ns = self.now_ns.max(time_ns);
         let (_, process) = self.process(pid);
+        let transport = remote.transport().label();
         self.series
-            .connection_failed(process, Role::Client, TCP, error_type(errno));
+            .connection_failed(process, Role::Client, transport, error_type(errno));
     }
 
     /// The connection went over to another process (fork, a passed descriptor): it is that one's now.
@@ -143,13 +142,15 @@ impl Pipeline {
             return;
         };
         connection.pid = pid;
+        let transport = connection.transport().label();
         let talk = &mut connection.talk;
         if talk.program == program {
             return;
         }
         let role = talk.conversation.role();
-        self.series.connection_active(talk.process, role, TCP, -1);
-        self.series.connection_active(process, role, TCP, 1);
+        self.series
+            .connection_active(talk.process, role, transport, -1);
+        self.series.connection_active(process, role, transport, 1);
         for method in talk.pairing.active() {
             self.series.active_requests(talk.process, role, method, -1);
             self.series.active_requests(process, role, method, 1);
@@ -166,6 +167,7 @@ impl Pipeline {
             bytes,
             pid,
             role,
+            transport,
             adopted,
             overtakes: _,
         } = *closed;
@@ -183,7 +185,7 @@ impl Pipeline {
                 role,
                 is_joined: adopted,
                 pid,
-                remote: NOBODY,
+                remote: Address::unknown(transport),
             };
             self.open_unknown(connection, beginning);
         }
@@ -219,7 +221,7 @@ impl Pipeline {
             begin_ns: 0,
             time_ns,
         };
-        let end = end_of(&talk.conversation, connection.remote);
+        let end = end_of(&talk.conversation, &connection.remote);
         let (pairing, process) = (&mut talk.pairing, talk.process);
         let kept = talk.conversation.close(moment, &mut |heard| {
             pairing.step(heard, end.remote, &mut |finding| {
@@ -237,7 +239,8 @@ impl Pipeline {
                 series.payload(process, "unrecognised", "", direction, bytes);
             }
         }
-        series.connection_active(process, end.role, TCP, -1);
+        let transport = end.remote.transport().label();
+        series.connection_active(process, end.role, transport, -1);
     }
 
     /// Takes over what the kernel counted: bytes whose records were lost, and segments sent again.
@@ -246,6 +249,7 @@ impl Pipeline {
             return;
         };
         let (process, role) = (connection.talk.process, connection.talk.conversation.role());
+        let transport = connection.transport().label();
         let more = retransmits.saturating_sub(connection.retransmits);
         connection.retransmits += more;
         if more > 0 {
@@ -262,7 +266,7 @@ impl Pipeline {
             let lost_bytes = connection.advance(direction, position);
             if lost_bytes > 0 {
                 self.series
-                    .socket_bytes(process, role, TCP, direction, lost_bytes);
+                    .socket_bytes(process, role, transport, direction, lost_bytes);
                 let piece = Piece::Lost(lost_bytes);
                 read(connection, &mut self.series, direction, piece, moment);
             }

@@ -124,9 +124,10 @@ pub struct Heard<'a> {
 pub type Emit<'a> = dyn FnMut(Heard<'_>) + 'a;
 
 impl Conversation {
-    /// A conversation that begins, or that is joined in its middle.
+    /// A conversation that begins, or that is joined in its middle. One that begins may have an unknown role too:
+    /// a pair of sockets has no server.
     pub fn new(role: Role, is_joined: bool) -> Self {
-        let state = if is_joined || role == Role::Unknown {
+        let state = if is_joined {
             State::Adrift { segments: 0 }
         } else {
             State::Opening([Opening::default(); 2])
@@ -224,11 +225,11 @@ impl Conversation {
         moment: Moment,
         emit: &mut Emit<'_>,
     ) -> Account {
-        let (State::Opening([receive, transmit]), Some(speaker)) =
-            (&mut self.state, speaker(self.role, direction))
-        else {
+        let State::Opening([receive, transmit]) = &mut self.state else {
             return unrecognised(piece);
         };
+        // Who asks first is the client.
+        let speaker = speaker(self.role, direction).unwrap_or(Speaker::Client);
         let opening = if direction == Direction::Receive {
             receive
         } else {
@@ -261,6 +262,7 @@ impl Conversation {
             }
             Verdict::Is(index) => {
                 let other_bytes = self.kept_bytes() - kept_bytes;
+                self.role = role_of(speaker, direction);
                 self.begin(index);
                 let before = kept.bytes.get(..kept.length).unwrap_or_default();
                 let mut account = Account::default();
