@@ -333,7 +333,11 @@ impl Pairing {
 /// When the bytes of a call arrived, if known, and when their first one was moved: received bytes at the
 /// end of the call that read them, sent bytes at the beginning of the call that wrote them.
 fn begins(end: End<'_>, speaker: Speaker, moment: Moment) -> (Option<u64>, u64) {
-    let Moment { begin_ns, time_ns } = moment;
+    let Moment {
+        begin_ns,
+        time_ns,
+        turn: _,
+    } = moment;
     match end.direction(speaker) {
         Direction::Receive => (
             (begin_ns > 0 && begin_ns <= time_ns).then_some(begin_ns),

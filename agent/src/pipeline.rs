@@ -173,6 +173,7 @@ impl Pipeline {
         let moment = Moment {
             begin_ns: segment.begin_ns,
             time_ns: segment.time_ns,
+            turn: segment.turn,
         };
         for piece in pieces.iter() {
             read(connection, &mut self.series, direction, piece, moment);

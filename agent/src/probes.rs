@@ -6,6 +6,8 @@
 pub mod process_life;
 pub mod socket_io;
 pub mod socket_life;
+pub mod unix_io;
+pub mod unix_life;
 
 use crate::{
     config::Config,
@@ -17,6 +19,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     programs::{Program as Loaded, ProgramError},
 };
+use rustix::time::{ClockId, clock_getres};
 use sockmeter_abi::{field::ABSENT, kernel_arities, kernel_enumerators, kernel_fields};
 use std::{
     collections::HashSet,
@@ -91,6 +94,15 @@ pub const ALL: &[&Family] = &[
     &process_life::FAMILY,
     &socket_life::FAMILY,
     &socket_io::FAMILY,
+    &unix_life::FAMILY,
+    &unix_io::FAMILY,
+];
+
+/// Families that take places in the connection table, and the program that gives those places back: without it
+/// nothing of them is attached, or the table would fill up.
+const NEEDS: &[(&str, &str)] = &[
+    (unix_life::FAMILY.name, unix_life::RELEASE),
+    (unix_io::FAMILY.name, unix_life::RELEASE),
 ];
 
 /// Why the probes cannot be had at all.
@@ -143,12 +155,14 @@ impl Probes {
         let btf = KernelBtf::open(Path::new(SYSTEM_PATH), &wanted())?;
         let numbers = resolve(&btf)?;
         let agent_pid = std::process::id();
+        let tick_ns = tick_ns();
         let mut loader = EbpfLoader::new();
         for (name, value) in &numbers {
             loader.override_global(name, value, true);
         }
         loader
             .override_global("AGENT_PID", &agent_pid, true)
+            .override_global("TICK_NS", &tick_ns, true)
             .override_global("CAPTURE_BYTES", &config.kernel.capture_bytes_max, true)
             .map_max_entries("RING", config.kernel.ring_bytes)
             .map_max_entries("SLOTS", config.kernel.connections_max)
@@ -175,7 +189,11 @@ impl Probes {
         let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Load(chain(&error)))?;
         for family in ALL {
             for program in family.programs {
-                let verdict = if program.attach.exists(&self.btf) {
+                let verdict = if let Some(needed) = self.missing(family, program) {
+                    Verdict::Unsupported {
+                        why: format!("{needed} is not attached"),
+                    }
+                } else if program.attach.exists(&self.btf) {
                     match self.attach_one(program, &btf) {
                         Ok(()) => Verdict::Attached,
                         Err(why) => Verdict::Failed { why },
@@ -196,6 +214,16 @@ impl Probes {
             }
         }
         Ok(&self.verdicts)
+    }
+
+    /// The program that the family needs, if it is another one and not attached.
+    fn missing(&self, family: &Family, program: &Program) -> Option<&'static str> {
+        let (_, needed) = NEEDS.iter().find(|(name, _)| *name == family.name)?;
+        let is_attached = self
+            .verdicts
+            .iter()
+            .any(|probe| probe.program == *needed && probe.verdict == Verdict::Attached);
+        (program.name != *needed && !is_attached).then_some(*needed)
     }
 
     fn attach_one(&mut self, program: &Program, btf: &Btf) -> Result<(), String> {
@@ -241,6 +269,12 @@ impl Probes {
             .filter_map(|probe| Some((probe, missed(probe)?)))
             .collect()
     }
+}
+
+/// Nanoseconds of the kernel's tick (1/CONFIG_HZ): the coarse clocks go on once a tick.
+fn tick_ns() -> u64 {
+    let tick = clock_getres(ClockId::MonotonicCoarse);
+    u64::try_from(tick.tv_nsec).unwrap_or(0)
 }
 
 /// Every kernel name that is looked up.

@@ -115,18 +115,24 @@ pub struct Segment<'a> {
     pub direction: Direction,
     /// Bytes moved in this direction before this call.
     pub position: u64,
+    /// Bytes moved in the other direction until now.
+    #[serde(default)]
+    pub other_position: u64,
     /// Bytes moved.
     pub length_bytes: u32,
-    /// Receive: when the newest packet arrived (zero if unknown). Transmit: when the call began.
+    /// Receive: when data last arrived (zero if unknown). Transmit: when the call began.
     pub begin_ns: u64,
     /// When the call ended.
     pub time_ns: u64,
+    /// How often the direction had turned, the first call included; zero if unknown (older recordings).
+    #[serde(default)]
+    pub turn: u32,
     /// The process that called.
     pub pid: u32,
     /// What the connection goes over.
     #[serde(default, skip_serializing_if = "Transport::is_tcp")]
     pub transport: Transport,
-    /// Receive: a send on this connection had begun and not ended; its record comes after this one.
+    /// A call of the other direction had begun; its record comes after this one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overtakes: bool,
     /// The connection had ended: what had arrived before a reset can still be read.
@@ -159,7 +165,10 @@ pub struct Closed {
     pub transport: Transport,
     /// It was open before the probes.
     pub adopted: bool,
-    /// A send had begun and not ended; its record comes after this one.
+    /// How often the direction had turned.
+    #[serde(default)]
+    pub turns: u32,
+    /// A call had begun; its record comes after this one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overtakes: bool,
 }
@@ -202,6 +211,9 @@ pub struct Table {
     pub bytes: [u64; 2],
     /// Segments sent again.
     pub retransmits: u32,
+    /// How often the direction had turned.
+    #[serde(default)]
+    pub turns: u32,
     /// This end.
     pub local: Address,
     /// The other end.

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     EbpfContext, Global,
-    helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel},
+    helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel, generated::bpf_jiffies64},
 };
 use core::marker::PhantomData;
 use sockmeter_abi::field::ABSENT;
@@ -24,6 +24,10 @@ pub enum Sock {}
 pub enum Socket {}
 /// `struct tcp_sock`.
 pub enum TcpSock {}
+/// `struct unix_sock`, which begins with a `struct sock`.
+pub enum UnixSock {}
+/// `struct unix_address`: the name of a Unix socket, and how long it is.
+pub enum UnixAddress {}
 /// `struct msghdr`.
 pub enum Message {}
 /// `struct task_struct`.
@@ -76,6 +80,18 @@ impl<S, T: Copy> Field<S, T> {
         // SAFETY: the helper checks the address and fails on a bad one.
         unsafe { bpf_probe_read_kernel(self.address(base.0)) }.ok()
     }
+
+    /// The same, of a struct that the verifier knows no type of.
+    #[inline(always)]
+    pub fn load_at(&self, base: u64) -> Option<T> {
+        self.load_untyped(Typed(base as *const S))
+    }
+
+    /// Where it is in the struct at `base`.
+    #[inline(always)]
+    pub fn address_at(&self, base: u64) -> u64 {
+        base.wrapping_add(u64::from(self.offset.load()))
+    }
 }
 
 macro_rules! types {
@@ -97,8 +113,16 @@ types! {
     SOCK_SHUTDOWN: Sock => u8;
     SOCK_ERROR: Sock => i32;
     SOCK_PROTOCOL: Sock => u16;
+    SOCK_TYPE: Sock => u16;
+    SOCK_STATE: Sock => u8;
     SOCKET_SOCK: Socket => Typed<Sock>;
     TCP_CLOCK_NS: TcpSock => u64;
+    LAST_DATA_TICKS: TcpSock => u32;
+    UNIX_ADDRESS: UnixSock => u64;
+    UNIX_PEER: UnixSock => u64;
+    UNIX_ADDRESS_USERS: UnixAddress => u32;
+    UNIX_ADDRESS_LENGTH: UnixAddress => u32;
+    UNIX_ADDRESS_NAME: UnixAddress => u8;
     MESSAGE_ITER_KIND: Message => u8;
     MESSAGE_ITER_OFFSET: Message => u64;
     MESSAGE_ITER_SEGMENTS: Message => u64;
@@ -133,10 +157,27 @@ numbers! {
     ITER_SINGLE;
     /// `ITER_IOVEC`: a vector of buffers.
     ITER_VECTOR;
-    /// Arguments of `tcp_recvmsg`: 6 up to 5.18, 5 up to 6.18, then 4.
-    RECEIVE_ARITY;
     /// Arguments of `inet_csk_accept`: 4 up to 6.9, then 2.
     ACCEPT_ARITY;
+    /// Arguments of `unix_accept`: 4 up to 6.9, then 3.
+    UNIX_ACCEPT_ARITY;
+}
+
+/// Nanoseconds of a tick; the agent reads it from the coarse clock.
+#[unsafe(no_mangle)]
+pub static TICK_NS: Global<u64> = Global::new(0);
+
+/// Ticks since boot or so, as the kernel keeps them with sockets (`tcp_jiffies32`).
+#[inline(always)]
+pub fn ticks() -> u32 {
+    // SAFETY: takes no arguments.
+    unsafe { bpf_jiffies64() as u32 }
+}
+
+/// The socket behind the first of a function's arguments.
+#[inline(always)]
+pub fn sock_of(socket: *const Socket) -> Typed<Sock> {
+    SOCKET_SOCK.load(Typed(socket))
 }
 
 /// Now, on the monotonic clock.

@@ -1,7 +1,7 @@
 //! Attach family: connections opening, closing, retransmitting.
 
 use crate::{
-    kernel::{ACCEPT_ARITY, SOCK_ERROR, SOCK_PROTOCOL, SOCK_SHUTDOWN, Sock, Typed, now_ns, word},
+    kernel::{ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, Typed, now_ns, word},
     output,
     watch::{self, Followed},
 };
@@ -15,10 +15,9 @@ use sockmeter_abi::{
         CLOSED, CONNECT_FAILED, Closed, ConnectFailed, ORIGIN_SEEN, ROLE_CLIENT, ROLE_SERVER,
         ROLE_UNKNOWN, TRANSPORT_TCP,
     },
-    slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN},
+    slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN, Slot},
 };
 
-const IPPROTO_TCP: u16 = 6;
 /// Both directions shut down: the process called close, or cannot use the connection any more.
 const SHUTDOWN_MASK: u8 = 3;
 
@@ -37,13 +36,18 @@ const LISTEN: i32 = 10;
 pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
     let sock = Typed::<Sock>(ctx.arg(0));
     let (old, new): (i32, i32) = (ctx.arg(1), ctx.arg(2));
-    if SOCK_PROTOCOL.load(sock) != IPPROTO_TCP {
+    if !watch::is_tcp(sock) {
         return 0;
     }
     match (old, new) {
         (_, SYN_SENT) => connect_begins(sock),
-        (SYN_SENT | SYN_RECV, ESTABLISHED) => connect_succeeded(sock),
-        (SYN_SENT, CLOSE) => connect_failed(sock),
+        (SYN_SENT | SYN_RECV, ESTABLISHED) => {
+            if let Some((Followed { index, slot }, connect_ns)) = connect_succeeded(sock) {
+                // SAFETY: a live map value.
+                output::opened(index, unsafe { &*slot }, connect_ns);
+            }
+        }
+        (SYN_SENT, CLOSE) => connect_failed(sock, SOCK_ERROR.load(sock) as u16),
         (CLOSE | LISTEN | SYN_RECV, _) | (_, ESTABLISHED | CLOSE_WAIT | LISTEN) => {}
         (_, CLOSE) => closed(sock),
         // shutdown(SHUT_WR) also comes by here, but leaves a connection that still receives.
@@ -55,8 +59,9 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// A process begins to connect.
 #[inline(always)]
-fn connect_begins(sock: Typed<Sock>) {
+pub fn connect_begins(sock: Typed<Sock>) {
     let Some(pid) = watch::current_pid() else {
         return;
     };
@@ -72,27 +77,27 @@ fn connect_begins(sock: Typed<Sock>) {
     }
 }
 
+/// The connection is there: the caller has to tell it, and how long it took.
 #[inline(always)]
-fn connect_succeeded(sock: Typed<Sock>) {
-    let Some(Followed { index, slot }) = watch::followed(sock) else {
-        return;
-    };
+pub fn connect_succeeded(sock: Typed<Sock>) -> Option<(Followed, u64)> {
+    let Followed { index, slot } = watch::followed(sock)?;
     // SAFETY: a live map value.
-    let slot = unsafe { &mut *slot };
+    let slot_ref = unsafe { &mut *slot };
     // A server's socket has no slot before accept.
-    if slot.phase != PHASE_CONNECTING {
-        return;
+    if slot_ref.phase != PHASE_CONNECTING {
+        return None;
     }
     let time_ns = now_ns();
-    let connect_ns = time_ns - slot.opened_ns;
-    slot.opened_ns = time_ns;
-    slot.phase = PHASE_OPEN;
-    watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
-    output::opened(index, slot, connect_ns);
+    let connect_ns = time_ns - slot_ref.opened_ns;
+    slot_ref.opened_ns = time_ns;
+    slot_ref.phase = PHASE_OPEN;
+    watch::endpoints(sock, ptr::addr_of_mut!(slot_ref.endpoints));
+    Some((Followed { index, slot }, connect_ns))
 }
 
+/// The connect ended without a connection.
 #[inline(always)]
-fn connect_failed(sock: Typed<Sock>) {
+pub fn connect_failed(sock: Typed<Sock>, errno: u16) {
     let Some(Followed { slot, .. }) = watch::followed(sock) else {
         return;
     };
@@ -108,7 +113,7 @@ fn connect_failed(sock: Typed<Sock>) {
         CONNECT_FAILED,
         ConnectFailed {
             kind: CONNECT_FAILED,
-            errno: SOCK_ERROR.load(sock) as u16,
+            errno,
             pid: slot.pid,
             connection: slot.connection,
             time_ns,
@@ -122,7 +127,48 @@ fn connect_failed(sock: Typed<Sock>) {
 /// knows it by its cookie.
 #[inline(always)]
 fn closed(sock: Typed<Sock>) {
-    let mut record = Closed {
+    let Some(Followed { slot, .. }) = watch::followed(sock) else {
+        // Also before all programs are attached: the agent may have listed it as open by then.
+        let record = Closed {
+            connection: watch::cookie(sock),
+            ..end(sock)
+        };
+        output::submit(CLOSED, record);
+        return;
+    };
+    // SAFETY: a live map value.
+    ends(sock, unsafe { &mut *slot });
+}
+
+/// The end of a connection that is followed.
+#[inline(always)]
+pub fn ends(sock: Typed<Sock>, slot: &mut Slot) {
+    if slot.phase == PHASE_CLOSED {
+        return;
+    }
+    slot.phase = PHASE_CLOSED;
+    let record = Closed {
+        retransmits: slot.retransmits,
+        connection: slot.connection,
+        bytes: slot.bytes,
+        pid: slot.pid,
+        role: slot.role,
+        origin: slot.origin,
+        // On loopback the answer to a send, a reset, comes back before the send returns.
+        overtakes: (slot.send_began_ns != 0 || slot.is_receiving != 0) as u8,
+        transport: watch::transport(slot),
+        turns: slot.turns,
+        ..end(sock)
+    };
+    if !output::submit(CLOSED, record) {
+        slot.is_unreported = 1;
+    }
+}
+
+/// The end of a connection of which nothing else is known.
+#[inline(always)]
+fn end(sock: Typed<Sock>) -> Closed {
+    Closed {
         kind: CLOSED,
         errno: SOCK_ERROR.load(sock) as u16,
         retransmits: 0,
@@ -134,29 +180,8 @@ fn closed(sock: Typed<Sock>) {
         origin: ORIGIN_SEEN,
         overtakes: 0,
         transport: TRANSPORT_TCP,
-    };
-    let Some(Followed { slot, .. }) = watch::followed(sock) else {
-        // Also before all programs are attached: the agent may have listed it as open by then.
-        record.connection = watch::cookie(sock);
-        output::submit(CLOSED, record);
-        return;
-    };
-    // SAFETY: a live map value.
-    let slot = unsafe { &mut *slot };
-    if slot.phase == PHASE_CLOSED {
-        return;
-    }
-    slot.phase = PHASE_CLOSED;
-    record.connection = slot.connection;
-    record.retransmits = slot.retransmits;
-    record.bytes = slot.bytes;
-    record.pid = slot.pid;
-    record.role = slot.role;
-    record.origin = slot.origin;
-    // On loopback the answer to a send, a reset, comes back before the send returns.
-    record.overtakes = (slot.send_began_ns != 0) as u8;
-    if !output::submit(CLOSED, record) {
-        slot.is_unreported = 1;
+        turns: 0,
+        reserved: 0,
     }
 }
 

@@ -24,6 +24,7 @@ fn run(end: End, pairing: &mut Pairing, steps: &[(Speaker, (u64, u64), Step<'_>)
         let moment = Moment {
             begin_ns: *begin_ns,
             time_ns: *time_ns,
+            turn: 0,
         };
         let heard = Heard {
             speaker: *speaker,
@@ -191,6 +192,7 @@ fn a_response_that_breaks_off_ends_with_its_last_byte() {
         Moment {
             begin_ns: 7,
             time_ns: 8,
+            turn: 0,
         },
     );
     let mut found = Vec::new();

@@ -133,6 +133,7 @@ impl Live {
                 time_ns,
                 bytes: [0; 2],
                 retransmits: 0,
+                turns: 0,
                 local: Address::unknown(Transport::Tcp),
                 remote: Address::unknown(Transport::Tcp),
             })
@@ -162,6 +163,7 @@ fn tell(index: u32, slot: &Slot, time_ns: u64) -> Table {
         time_ns,
         bytes: slot.bytes,
         retransmits: slot.retransmits,
+        turns: slot.turns,
         local,
         remote,
     }

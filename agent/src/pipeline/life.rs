@@ -169,6 +169,7 @@ impl Pipeline {
             role,
             transport,
             adopted,
+            turns: _,
             overtakes: _,
         } = *closed;
         self.now_ns = self.now_ns.max(time_ns);
@@ -220,6 +221,7 @@ impl Pipeline {
         let moment = Moment {
             begin_ns: 0,
             time_ns,
+            turn: 0,
         };
         let end = end_of(&talk.conversation, &connection.remote);
         let (pairing, process) = (&mut talk.pairing, talk.process);
@@ -258,6 +260,7 @@ impl Pipeline {
         let moment = Moment {
             begin_ns: 0,
             time_ns,
+            turn: 0,
         };
         for (direction, position) in [Direction::Receive, Direction::Transmit]
             .into_iter()
@@ -285,6 +288,7 @@ impl Pipeline {
             time_ns,
             bytes,
             retransmits,
+            turns: _,
             local: _,
             remote,
         } = table;

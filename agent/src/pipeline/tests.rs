@@ -25,6 +25,9 @@ struct Bench {
     told: Vec<String>,
     now_ns: u64,
     positions: [u64; 2],
+    turns: u32,
+    /// Of the last call.
+    direction: Option<Direction>,
     /// Of the records that are pushed next.
     overtakes: bool,
     after_end: bool,
@@ -41,6 +44,8 @@ impl Bench {
             told: Vec::new(),
             now_ns: 1_000,
             positions: [0; 2],
+            turns: 0,
+            direction: None,
             overtakes: false,
             after_end: false,
         };
@@ -93,19 +98,24 @@ impl Bench {
     /// A segment of process `pid` behind the one before.
     fn segment(&mut self, pid: u32, direction: Direction, content: &[u8], length_bytes: u32) {
         let [receive, transmit] = &mut self.positions;
-        let moved = match direction {
-            Direction::Receive => receive,
-            Direction::Transmit => transmit,
+        let (moved, other) = match direction {
+            Direction::Receive => (receive, transmit),
+            Direction::Transmit => (transmit, receive),
         };
-        let position = *moved;
+        let (position, other_position) = (*moved, *other);
+        if self.direction.replace(direction) != Some(direction) {
+            self.turns += 1;
+        }
         *moved += u64::from(length_bytes);
         self.push(Record::Segment(Segment {
             connection: ConnectionId(7),
             direction,
             position,
+            other_position,
             length_bytes,
             begin_ns: self.now_ns,
             time_ns: self.now_ns,
+            turn: self.turns,
             pid,
             transport: Transport::Tcp,
             overtakes: self.overtakes,
@@ -133,6 +143,7 @@ impl Bench {
             role: Role::Server,
             transport: Transport::Tcp,
             adopted: false,
+            turns: self.turns,
             overtakes: self.overtakes,
         }));
     }
@@ -148,6 +159,7 @@ impl Bench {
             time_ns: self.now_ns,
             bytes,
             retransmits,
+            turns: self.turns,
             local: REMOTE,
             remote: REMOTE,
         }));

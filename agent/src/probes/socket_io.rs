@@ -2,38 +2,56 @@
 
 use super::{Attach, Family, Program};
 
-/// The functions behind every system call that moves bytes.
+/// The functions behind every system call that moves bytes: AF_INET's, then AF_INET6's.
 pub const FAMILY: Family = Family {
     name: "socket_io",
     programs: &[
         Program {
             name: "socket_send_begin",
-            attach: Attach::Entry("tcp_sendmsg"),
+            attach: Attach::Entry("inet_sendmsg"),
             essential: true,
             gives: "when a send call began",
         },
         Program {
             name: "socket_send",
-            attach: Attach::Exit("tcp_sendmsg"),
+            attach: Attach::Exit("inet_sendmsg"),
             essential: true,
             gives: "bytes sent",
         },
         Program {
-            // Folded into tcp_sendmsg in 6.5 (MSG_SPLICE_PAGES).
-            name: "socket_sendpage",
-            attach: Attach::Exit("tcp_sendpage"),
-            essential: false,
-            gives: "bytes sent by sendfile and splice on kernels before 6.5",
-        },
-        Program {
             name: "socket_receive",
-            attach: Attach::Exit("tcp_recvmsg"),
+            attach: Attach::Exit("inet_recvmsg"),
             essential: true,
             gives: "bytes received",
         },
         Program {
+            name: "socket_send_begin6",
+            attach: Attach::Entry("inet6_sendmsg"),
+            essential: false,
+            gives: "when a send call on an IPv6 socket began",
+        },
+        Program {
+            name: "socket_send6",
+            attach: Attach::Exit("inet6_sendmsg"),
+            essential: false,
+            gives: "bytes sent on IPv6 sockets",
+        },
+        Program {
+            name: "socket_receive6",
+            attach: Attach::Exit("inet6_recvmsg"),
+            essential: false,
+            gives: "bytes received on IPv6 sockets",
+        },
+        Program {
+            // Gone in 6.5 (MSG_SPLICE_PAGES).
+            name: "socket_sendpage",
+            attach: Attach::Exit("inet_sendpage"),
+            essential: false,
+            gives: "bytes sent by sendfile and splice on kernels before 6.5",
+        },
+        Program {
             name: "socket_splice",
-            attach: Attach::Exit("tcp_splice_read"),
+            attach: Attach::Exit("sock_splice_read"),
             essential: false,
             gives: "bytes received by splice",
         },

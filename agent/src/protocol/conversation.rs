@@ -19,6 +19,8 @@ pub struct Moment {
     pub begin_ns: u64,
     /// When the call ended.
     pub time_ns: u64,
+    /// How often the direction had turned by then; zero if unknown.
+    pub turn: u32,
 }
 
 /// A conversation on one connection.

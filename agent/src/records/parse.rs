@@ -155,15 +155,17 @@ fn segment(record: wire::Segment, content: &[u8]) -> Option<Record<'_>> {
         length_bytes,
         connection,
         position,
+        other_position,
         begin_ns,
         time_ns,
+        turn,
         pid,
         captured_bytes,
         transport: over,
         reserved: _,
     } = record;
     // The ring pads records, so the length that was written counts.
-    let content = content.get(..usize::from(captured_bytes))?;
+    let content = content.get(..captured_bytes as usize)?;
     Some(Record::Segment(Segment {
         connection: ConnectionId(connection),
         direction: if usize::from(direction) == RECEIVE {
@@ -172,9 +174,11 @@ fn segment(record: wire::Segment, content: &[u8]) -> Option<Record<'_>> {
             Direction::Transmit
         },
         position,
+        other_position,
         length_bytes,
         begin_ns,
         time_ns,
+        turn,
         pid,
         transport: transport(over),
         overtakes: place == wire::PLACE_OVERTAKES,
@@ -196,6 +200,8 @@ fn closed(record: wire::Closed) -> Record<'static> {
         origin,
         overtakes,
         transport: over,
+        turns,
+        reserved: _,
     } = record;
     Record::Closed(Closed {
         connection: ConnectionId(connection),
@@ -207,6 +213,7 @@ fn closed(record: wire::Closed) -> Record<'static> {
         role: role(end),
         transport: transport(over),
         adopted: origin == wire::ORIGIN_ADOPTED,
+        turns,
         overtakes: overtakes != 0,
     })
 }
@@ -244,7 +251,7 @@ mod tests {
     use super::*;
     use zerocopy::IntoBytes;
 
-    fn wire_segment(captured_bytes: u16) -> wire::Segment {
+    fn wire_segment(captured_bytes: u32) -> wire::Segment {
         wire::Segment {
             kind: wire::SEGMENT,
             direction: 1,
@@ -252,12 +259,14 @@ mod tests {
             length_bytes: 10,
             connection: 7,
             position: 100,
+            other_position: 50,
             begin_ns: 5,
             time_ns: 6,
+            turn: 3,
             pid: 42,
             captured_bytes,
             transport: wire::TRANSPORT_TCP,
-            reserved: 0,
+            reserved: [0; 3],
         }
     }
 
@@ -273,6 +282,7 @@ mod tests {
             (segment.position, segment.length_bytes, segment.pid),
             (100, 10, 42)
         );
+        assert_eq!((segment.other_position, segment.turn), (50, 3));
         assert_eq!(segment.direction, Direction::Transmit);
     }
 
@@ -338,10 +348,10 @@ mod tests {
             Record::parse(&bytes),
             Err(Malformed {
                 kind: wire::SEGMENT,
-                length: 48
+                length: 64
             })
         );
-        assert!(Record::parse(&bytes[..47]).is_err());
+        assert!(Record::parse(&bytes[..63]).is_err());
         assert_eq!(
             Record::parse(&[99, 0]),
             Err(Malformed {

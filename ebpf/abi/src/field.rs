@@ -19,8 +19,16 @@ macro_rules! kernel_fields {
             SOCK_SHUTDOWN: 1, "sock", "sk_shutdown";
             SOCK_ERROR: 4, "sock", "sk_err";
             SOCK_PROTOCOL: 2, "sock", "sk_protocol";
+            SOCK_TYPE: 2, "sock", "sk_type";
+            SOCK_STATE: 1, "sock", "__sk_common.skc_state";
             SOCKET_SOCK: 8, "socket", "sk";
             TCP_CLOCK_NS: 8, "tcp_sock", "tcp_clock_cache";
+            LAST_DATA_TICKS: 4, "inet_connection_sock", "icsk_ack.lrcvtime";
+            UNIX_ADDRESS: 8, "unix_sock", "addr";
+            UNIX_PEER: 8, "unix_sock", "peer";
+            UNIX_ADDRESS_USERS: 4, "unix_address", "refcnt.refs.counter";
+            UNIX_ADDRESS_LENGTH: 4, "unix_address", "len";
+            UNIX_ADDRESS_NAME: 0, "unix_address", "name";
             MESSAGE_ITER_KIND: 1, "msghdr", "msg_iter.iter_type";
             MESSAGE_ITER_OFFSET: 8, "msghdr", "msg_iter.iov_offset";
             MESSAGE_ITER_SEGMENTS: 8, "msghdr", "msg_iter.__iov|msg_iter.iov";
@@ -52,8 +60,8 @@ macro_rules! kernel_enumerators {
 macro_rules! kernel_arities {
     ($use:ident) => {
         $use! {
-            RECEIVE_ARITY: "tcp_recvmsg";
             ACCEPT_ARITY: "inet_csk_accept";
+            UNIX_ACCEPT_ARITY: "unix_accept";
         }
     };
 }

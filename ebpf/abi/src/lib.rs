@@ -28,8 +28,8 @@ pub const CAPTURE_TAIL_BYTES: u32 = 256;
 /// Connections that can be followed at once unless the configuration says otherwise.
 pub const CONNECTIONS_MAX_DEFAULT: u32 = 32 * 1024;
 
-/// Bytes of the ring buffer unless the configuration says otherwise: about 74,000 records without content
-/// (48 bytes and a header of 8), or 8,000 heads of 500 bytes, between two drains.
+/// Bytes of the ring buffer unless the configuration says otherwise: about 58,000 records without content
+/// (64 bytes and a header of 8), or 7,000 heads of 500 bytes, between two drains.
 pub const RING_BYTES_DEFAULT: u32 = 4 * 1024 * 1024;
 
 /// Index into two-element arrays: bytes that the process receives.

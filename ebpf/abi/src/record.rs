@@ -41,8 +41,8 @@ pub const UNIX_NAME_BYTES: usize = 112;
 
 /// `Segment::place`: in order.
 pub const PLACE_IN_ORDER: u8 = 0;
-/// `Segment::place`: a receive that ended while a send on its connection had begun and not ended. The send's
-/// record comes after this one, although its bytes may be what was answered.
+/// `Segment::place`: a call of the other direction had begun, or was counted, and its record comes after this one,
+/// although its bytes may be what was answered.
 pub const PLACE_OVERTAKES: u8 = 1;
 /// `Segment::place`: after the end of its connection; what had arrived before a reset can still be read.
 pub const PLACE_AFTER_END: u8 = 2;
@@ -145,18 +145,23 @@ pub struct Segment {
     pub connection: u64,
     /// Bytes moved in this direction since the connection was followed, before this call.
     pub position: u64,
-    /// Receive: when the newest packet arrived in the socket (zero if unknown). Transmit: when the call began.
+    /// Bytes moved in the other direction until now.
+    pub other_position: u64,
+    /// Receive: when data last arrived in the socket (zero if unknown). Transmit: when the call began.
     pub begin_ns: u64,
     /// When the call ended.
     pub time_ns: u64,
+    /// How often the direction had turned: calls with the same number are of one direction, in a row. The first
+    /// call has number 1.
+    pub turn: u32,
     /// The process that made the call.
     pub pid: u32,
     /// How many of the first bytes follow this record.
-    pub captured_bytes: u16,
+    pub captured_bytes: u32,
     /// `TRANSPORT_*`.
     pub transport: u8,
     /// Always zero.
-    pub reserved: u8,
+    pub reserved: [u8; 3],
 }
 
 /// The end of a connection.
@@ -181,10 +186,14 @@ pub struct Closed {
     pub role: u8,
     /// `ORIGIN_*`.
     pub origin: u8,
-    /// Not zero when a send had begun and not ended, so that its record comes after this one.
+    /// Not zero when the record of a call comes after this one.
     pub overtakes: u8,
     /// `TRANSPORT_*`.
     pub transport: u8,
+    /// How often the direction had turned.
+    pub turns: u32,
+    /// Always zero.
+    pub reserved: u32,
 }
 
 /// A process that forked or executed.
@@ -230,10 +239,8 @@ pub struct ProcessEnded {
 const _: () = assert!(size_of::<Endpoints>() == 40);
 const _: () = assert!(size_of::<Opened>() == 80);
 const _: () = assert!(size_of::<Named>() == 192);
-// `Segment::captured_bytes` has 16 bits.
-const _: () = assert!(crate::CAPTURE_BYTES_MAX <= u16::MAX as u32);
 const _: () = assert!(size_of::<ConnectFailed>() == 72);
-const _: () = assert!(size_of::<Segment>() == 48);
-const _: () = assert!(size_of::<Closed>() == 48);
+const _: () = assert!(size_of::<Segment>() == 64);
+const _: () = assert!(size_of::<Closed>() == 56);
 const _: () = assert!(size_of::<ProcessStarted>() == 136);
 const _: () = assert!(size_of::<ProcessEnded>() == 16);

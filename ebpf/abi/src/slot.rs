@@ -33,9 +33,9 @@ pub struct Slot {
     pub steered: u64,
     /// Agent: no content is needed before this position, received and transmitted.
     pub skip_until: [u64; 2],
-    /// the position in it at which the other direction last gave way to it.
+    /// The position in `direction` at which the other direction last gave way to it.
     pub turn_position: u64,
-    /// When the send call in progress began; zero while there is none.
+    /// When the send call in progress began; zero while there is none whose record is still to come.
     pub send_began_ns: u64,
     /// Segments that had to be sent again.
     pub retransmits: u32,
@@ -49,12 +49,18 @@ pub struct Slot {
     pub origin: u8,
     /// Not zero: the record of its end found no room in the ring.
     pub is_unreported: u8,
-    /// The direction of the last call, and
+    /// The direction of the last call.
     pub direction: u8,
     /// Agent: bytes to capture per call, received and transmitted; `u32::MAX` = the default.
     pub capture_bytes: [u32; 2],
+    /// How often the direction turned; the first call is the first turn.
+    pub turns: u32,
+    /// Not zero: bytes were received whose record is still to come.
+    pub is_receiving: u8,
+    /// Always zero.
+    pub reserved: [u8; 3],
     /// Who is connected.
     pub endpoints: Endpoints,
 }
 
-const _: () = assert!(size_of::<Slot>() == 136);
+const _: () = assert!(size_of::<Slot>() == 144);

@@ -248,6 +248,7 @@ impl<'s> Host<'s> {
             role: role(detail >> 6),
             transport: transport(at),
             adopted: detail & 128 != 0,
+            turns: 0,
             overtakes: detail & 64 != 0 && self.edge == Edge::Scraped,
         })
     }
@@ -271,6 +272,7 @@ impl<'s> Host<'s> {
             time_ns: self.now_ns,
             bytes,
             retransmits,
+            turns: 0,
             local: remote(at),
             remote: remote(at),
         })
@@ -320,9 +322,11 @@ impl<'s> Host<'s> {
             connection,
             direction,
             position,
+            other_position: 0,
             length_bytes,
             begin_ns: self.now_ns - STEP_NS,
             time_ns: self.now_ns,
+            turn: 0,
             pid: pid(detail >> 1),
             transport: transport(at),
             overtakes: detail & 65 == 64 && self.edge == Edge::Scraped,

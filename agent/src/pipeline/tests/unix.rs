@@ -35,9 +35,11 @@ impl Bench {
             connection: ID,
             direction,
             position,
+            other_position: 0,
             length_bytes: content.len() as u32,
             begin_ns: 0,
             time_ns: self.now_ns,
+            turn: 0,
             pid: 1,
             transport: Transport::Unix,
             overtakes: false,
@@ -57,6 +59,7 @@ impl Bench {
             role,
             transport: Transport::Unix,
             adopted: false,
+            turns: 0,
             overtakes: false,
         }));
     }

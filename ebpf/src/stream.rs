@@ -1,0 +1,285 @@
+//! Stream: counts the bytes of one call on a stream socket, and tells the agent of it.
+
+use crate::{
+    content,
+    kernel::{
+        LAST_DATA_TICKS, Message, Sock, TCP_CLOCK_NS, TICK_NS, TcpSock, Typed, now_ns, ticks,
+    },
+    output, unix_name,
+    watch::{self, Followed},
+};
+use aya_ebpf::helpers::generated::bpf_skc_to_tcp_sock;
+use core::ptr;
+use sockmeter_abi::{
+    CAPTURE_TAIL_BYTES, CAPTURE_WINDOW_BYTES, RECEIVE, TRANSMIT,
+    field::LOSS_NO_SLOT_BYTES,
+    record::{
+        ORIGIN_ADOPTED, PLACE_AFTER_END, PLACE_IN_ORDER, PLACE_OVERTAKES, ROLE_UNKNOWN, SEGMENT,
+        Segment,
+    },
+    slot::{PHASE_CLOSED, PHASE_OPEN, Slot},
+};
+
+/// Which functions of the kernel a call comes through. Each has programs of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// AF_INET's.
+    Inet,
+    /// AF_INET6's.
+    Inet6,
+    /// Those of Unix stream sockets.
+    Unix,
+}
+
+/// How many there are.
+pub const LANES: u32 = 3;
+
+const MSG_OOB: i32 = 0x1;
+const MSG_PEEK: i32 = 0x2;
+pub const MSG_TRUNC: i32 = 0x20;
+const MSG_ERRQUEUE: i32 = 0x2000;
+
+/// The earliest of the timers that read TCP's clock: that of delayed acknowledgements (`TCP_DELACK_MIN`).
+const DELAYED_ACK_NS: u64 = 40_000_000;
+
+/// A send call begins: a response's first byte is its time, and until its record is written what is received
+/// on the connection has overtaken it.
+#[inline(always)]
+pub fn send_begins(sock: Typed<Sock>) {
+    if let Some(Followed { slot, .. }) = watch::followed(sock) {
+        // SAFETY: a live map value. Two threads that send on one socket may overwrite each other's
+        // time; the later one is then taken for both.
+        unsafe { (*slot).send_began_ns = now_ns() };
+    }
+}
+
+/// A send call has moved `length` bytes, or failed.
+#[inline(always)]
+pub fn sent(lane: Lane, sock: Typed<Sock>, length: i32, message: Typed<Message>) {
+    if length > 0 {
+        return segment(lane, sock, TRANSMIT, length, Some(message), true);
+    }
+    if let Some(Followed { slot, .. }) = watch::followed(sock) {
+        // SAFETY: a live map value.
+        unsafe { (*slot).send_began_ns = 0 };
+    }
+}
+
+/// A receive call has moved `length` bytes, or failed.
+#[inline(always)]
+pub fn received(lane: Lane, sock: Typed<Sock>, length: i32, message: Typed<Message>, flags: i32) {
+    // Peeked bytes are received later; urgent data and the error queue are not part of the stream.
+    if flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) != 0 {
+        return;
+    }
+    // MSG_TRUNC throws the bytes away without copying them.
+    let copied = flags & MSG_TRUNC == 0;
+    segment(lane, sock, RECEIVE, length, Some(message), copied);
+}
+
+/// Bytes that went from file to socket or from socket to pipe, past the process's memory.
+#[inline(always)]
+pub fn moved(lane: Lane, sock: Typed<Sock>, direction: usize, length: i32) {
+    segment(lane, sock, direction, length, None, false);
+}
+
+/// Counts the bytes of one call and tells the agent. `copied`: they are where `message` says. (A flag of
+/// its own, because the verifier forgets the type of a pointer that may also be absent.)
+#[inline(always)]
+fn segment(
+    lane: Lane,
+    sock: Typed<Sock>,
+    direction: usize,
+    length: i32,
+    message: Option<Typed<Message>>,
+    copied: bool,
+) {
+    if length <= 0 {
+        return;
+    }
+    let Some(pid) = watch::current_pid() else {
+        return;
+    };
+    let time_ns = now_ns();
+    let followed = match watch::followed(sock) {
+        Some(followed) => followed,
+        // AF_INET's functions serve datagrams too; those of Unix sockets have others.
+        None if lane != Lane::Unix && !watch::is_tcp(sock) => return,
+        None => match adopt(lane, sock, pid, time_ns) {
+            Some(followed) => followed,
+            None => return output::lost(LOSS_NO_SLOT_BYTES, length as u64),
+        },
+    };
+    // SAFETY: a live map value.
+    let slot = unsafe { &mut *followed.slot };
+    let wanted = wanted_bytes(slot, direction, length as u64);
+    let record = Segment {
+        pid,
+        ..describe(lane, sock, slot, direction, length as u32, time_ns)
+    };
+    // What finds no room is counted where it is submitted, and the slot has counted the bytes.
+    match message {
+        Some(message) if copied && wanted > 0 => with_content(lane, record, message, wanted),
+        _ => output::submit(SEGMENT, record),
+    };
+    // Volatile, so that it stays behind the record.
+    // SAFETY: fields of a live map value.
+    unsafe {
+        if direction == RECEIVE {
+            ptr::addr_of_mut!(slot.is_receiving).write_volatile(0);
+        } else {
+            ptr::addr_of_mut!(slot.send_began_ns).write_volatile(0);
+        }
+    }
+}
+
+/// How many bytes of the next call in a direction the agent wants to see.
+#[inline(always)]
+fn wanted_bytes(slot: &mut Slot, direction: usize, length: u64) -> u32 {
+    let mut default = output::capture_bytes_default();
+    let position = slot.bytes[direction];
+    if slot.turns == 0 || slot.direction != direction as u8 {
+        slot.turns = slot.turns.wrapping_add(1);
+        slot.direction = direction as u8;
+        slot.turn_position = position;
+    } else if position - slot.turn_position >= CAPTURE_WINDOW_BYTES {
+        default = default.min(CAPTURE_TAIL_BYTES);
+    }
+    // Words that the agent may be writing: each is read once.
+    // SAFETY: fields of a live map value.
+    let (steered, skip_until, bytes) = unsafe {
+        (
+            ptr::addr_of!(slot.steered).read_volatile(),
+            ptr::addr_of!(slot.skip_until[direction]).read_volatile(),
+            ptr::addr_of!(slot.capture_bytes[direction]).read_volatile(),
+        )
+    };
+    if steered != slot.connection {
+        default
+    } else if position + length <= skip_until {
+        0
+    } else {
+        bytes.min(default)
+    }
+}
+
+/// A call's record without content; moves the slot's position on. From here until the record is written the
+/// call is told by the slot to be under way.
+#[inline(always)]
+fn describe(
+    lane: Lane,
+    sock: Typed<Sock>,
+    slot: &mut Slot,
+    direction: usize,
+    length_bytes: u32,
+    time_ns: u64,
+) -> Segment {
+    let mut record = Segment {
+        kind: SEGMENT,
+        direction: direction as u8,
+        place: PLACE_IN_ORDER,
+        length_bytes,
+        connection: slot.connection,
+        position: slot.bytes[direction],
+        other_position: slot.bytes[direction ^ 1],
+        begin_ns: time_ns,
+        time_ns,
+        turn: slot.turns,
+        pid: 0,
+        captured_bytes: 0,
+        transport: watch::transport(slot),
+        reserved: [0; 3],
+    };
+    let is_other_under_way;
+    if direction == RECEIVE {
+        // Unix sockets keep no times.
+        record.begin_ns = if lane == Lane::Unix {
+            0
+        } else {
+            arrived_ns(sock, time_ns)
+        };
+        is_other_under_way = slot.send_began_ns != 0;
+        slot.is_receiving = 1;
+    } else {
+        is_other_under_way = slot.is_receiving != 0;
+        if slot.send_began_ns != 0 {
+            record.begin_ns = slot.send_began_ns;
+        }
+        slot.send_began_ns = record.begin_ns;
+    }
+    if is_other_under_way {
+        record.place = PLACE_OVERTAKES;
+    }
+    if slot.phase == PHASE_CLOSED {
+        record.place = PLACE_AFTER_END;
+    }
+    slot.bytes[direction] = record.position + u64::from(length_bytes);
+    record
+}
+
+/// Puts a record and the call's first bytes into the ring; false if there was no room.
+#[inline(always)]
+fn with_content(lane: Lane, record: Segment, message: Typed<Message>, wanted: u32) -> bool {
+    let Some(draft) = output::draft(lane, usize::from(record.direction)) else {
+        return false;
+    };
+    let captured_bytes = content::capture(message, u64::from(record.length_bytes), wanted, draft);
+    // SAFETY: a live map value, which no other program uses on this CPU meanwhile.
+    unsafe {
+        (*draft).segment = Segment {
+            captured_bytes,
+            ..record
+        };
+    }
+    output::submit_draft(draft, captured_bytes)
+}
+
+/// Begins to follow a connection that was open before the probes.
+#[inline(always)]
+fn adopt(lane: Lane, sock: Typed<Sock>, pid: u32, time_ns: u64) -> Option<Followed> {
+    let Followed { index, slot } = watch::follow(sock)?;
+    // SAFETY: a live map value.
+    let slot_ref = unsafe { &mut *slot };
+    slot_ref.opened_ns = time_ns;
+    slot_ref.pid = pid;
+    slot_ref.role = if lane == Lane::Unix {
+        unix_name::role(sock)
+    } else {
+        ROLE_UNKNOWN
+    };
+    slot_ref.origin = ORIGIN_ADOPTED;
+    slot_ref.phase = PHASE_OPEN;
+    watch::endpoints(sock, ptr::addr_of_mut!(slot_ref.endpoints));
+    if lane == Lane::Unix {
+        unix_name::opened(sock, index, slot_ref, 0);
+    } else {
+        output::opened(index, slot_ref, 0);
+    }
+    Some(Followed { index, slot })
+}
+
+/// When data last came into the socket; zero if that is not known.
+///
+/// TCP's clock is exact, but besides by packets it is read anew by timers. The kernel also keeps the tick of the last
+/// data: where the two differ although a timer can have run, the tick is right. (Before, the tick is not to be
+/// trusted: in a virtual machine that had to wait for its processor, ticks lag behind.)
+#[inline(always)]
+fn arrived_ns(sock: Typed<Sock>, time_ns: u64) -> u64 {
+    if !TCP_CLOCK_NS.present() || !LAST_DATA_TICKS.present() {
+        return 0;
+    }
+    // SAFETY: the verifier knows `sock` as `struct sock`; the result is null or a typed pointer.
+    let tcp = unsafe { bpf_skc_to_tcp_sock(sock.0.cast_mut().cast()) }.cast::<TcpSock>();
+    if tcp.is_null() {
+        return 0;
+    }
+    let clock_ns = TCP_CLOCK_NS.load(Typed(tcp));
+    let tick_ns = TICK_NS.load();
+    let age_ns = u64::from(ticks().wrapping_sub(LAST_DATA_TICKS.load(Typed(tcp)))) * tick_ns;
+    // Both ends of the age are cut to ticks, so it may be one less.
+    if age_ns + tick_ns >= DELAYED_ACK_NS && clock_ns + age_ns > time_ns + tick_ns {
+        time_ns - age_ns
+    } else {
+        clock_ns
+    }
+}
