@@ -10,8 +10,8 @@ start_server() {
   wait_for 30 "$1 to listen" grep -q listening "$OUT/$1.served"
 }
 start_unix_driver() { DRIVER=tests/guest/unix_driver.py start_driver "$1" "$2"; }
-# settled NAME ACCEPTED: every connection that the server accepted is closed.
-settled() { [ "$(grep -c accepted "$OUT/$1.served")" -eq "$2" ] && [ "$(grep -c closed "$OUT/$1.served")" -eq "$2" ]; }
+# closed NAME COUNT: so many connections are closed, as the server says.
+closed() { [ "$(grep -c closed "$OUT/$1.served")" -eq "$2" ]; }
 asked() { [ "$(wc -l <"$OUT/access")" -eq "$1" ]; }
 
 step "servers, nginx, and 3 connections before the agent"
@@ -30,12 +30,28 @@ tell held "open 3"
 tell held "get 3 /ok"
 start_agent agent
 
+step "calls that were under way when the programs were attached, which do not see them: every accept, and a receive on each connection"
+tell held "get 3 /ok"
+# warm NAME SOCKET: a connection for the accept that waits.
+warm() {
+  start_unix_driver "warm-$1" "$2"
+  tell "warm-$1" "open 1"
+  tell "warm-$1" "close"
+  end_driver "warm-$1"
+  wait_for 20 "$1 to close" closed "$1" 1
+}
+warm back "$BACK"
+warm abstract @sockmeter/test
+warm echo "$WORK/echo.sock"
+
 step "requests on the connections from before"
+: >"$OUT/back.served"
 scrape held-before
 tell held "get 30 /ok /missing"
 scrape held
+cp "$OUT/back.served" "$OUT/held.served"
 tell held "close"
-wait_for 20 "the server to close" settled back 3
+wait_for 20 "the server to close" closed back 3
 scrape held-closed
 end_driver held
 
@@ -70,7 +86,7 @@ wait_for 10 "nginx to log" logged_front
 for _ in $(seq 5); do
   curl -fsS -o "$WORK/curl.out" --abstract-unix-socket sockmeter/test http://localhost/created
 done
-wait_for 20 "the server to close" settled abstract 5
+wait_for 20 "the server to close" closed abstract 6
 scrape curl
 
 step "a client with a name of its own"
@@ -78,14 +94,14 @@ step "a client with a name of its own"
 start_unix_driver bound "$BACK"
 scrape bound-before
 tell bound "bound 7"
-wait_for 20 "the server to close" settled back 1
+wait_for 20 "the server to close" closed back 1
 scrape bound
 end_driver bound
 
 step "bytes that are no protocol"
 start_unix_driver garbage "$WORK/echo.sock"
 tell garbage "garbage 100000"
-wait_for 20 "the server to close" settled echo 1
+wait_for 20 "the server to close" closed echo 2
 scrape garbage
 end_driver garbage
 

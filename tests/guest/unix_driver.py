@@ -206,8 +206,8 @@ def packets(done, count):
         server.close()
 
 
-# Connects that cannot succeed: nobody there, nobody listening, no room in the queue, no permission, and on a
-# socket that is connected already.
+# Connects that cannot succeed: nobody there, nobody listening, no room in the queue, and on a socket that is connected
+# already.
 def fails(done):
     failed = {}
 
@@ -231,9 +231,10 @@ def fails(done):
     late.setblocking(False)
     refuse(late, "/run/work/silent.sock")
     refuse(late, "/run/work/silent.sock")
+    accepted, _ = silent.accept()
     refuse(first, "/run/work/silent.sock")
     done["failed"] = failed
-    for connection in (first, late, silent):
+    for connection in (first, late, accepted, silent):
         connection.close()
 
 

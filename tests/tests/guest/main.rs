@@ -19,3 +19,4 @@ mod scrape;
 mod shapes;
 mod start_stop;
 mod truth;
+mod unix;
