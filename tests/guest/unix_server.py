@@ -1,6 +1,6 @@
 # A server on a Unix socket, with its own account of every byte: `unix_server.py http|echo NAME LOG`; a NAME that
 # begins with @ is abstract. Writes to LOG: `accepted`, `closed RECEIVED SENT`, and for every request of http
-# `request STATUS RECEIVED SENT SECONDS`, the seconds from its first byte read to its answer's last byte.
+# `request STATUS RECEIVED SENT SECONDS PATH`, the seconds from its first byte read to its answer's last byte.
 import os
 import socket
 import sys
@@ -37,7 +37,7 @@ def http(connection):
         connection.sendall(answer)
         seconds = time.monotonic() - begin
         sent += len(answer)
-        log.write(f"request {status} {len(head) + 4} {len(answer)} {seconds:.6f}\n")
+        log.write(f"request {status} {len(head) + 4} {len(answer)} {seconds:.6f} {path}\n")
 
 
 def echo(connection):
