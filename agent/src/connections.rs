@@ -85,7 +85,12 @@ pub struct Pieces<'a> {
 impl<'a> Pieces<'a> {
     /// How many bytes they are.
     pub fn length_bytes(&self) -> u64 {
-        self.lost_bytes + self.content.len() as u64 + self.unseen_bytes
+        self.lost_bytes + self.seen_bytes()
+    }
+
+    /// How many bytes of them have a record.
+    pub fn seen_bytes(&self) -> u64 {
+        self.content.len() as u64 + self.unseen_bytes
     }
 
     /// The pieces that are there.

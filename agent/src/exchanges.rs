@@ -2,16 +2,18 @@
 
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use crate::{
     connections::{Direction, Role},
     protocol::{
-        Message, Request, Response, Speaker, Step,
+        Loss, Message, Request, Response, Speaker, Step,
         conversation::{Heard, Moment},
     },
     records::Address,
 };
 use std::collections::VecDeque;
+use turns::Turns;
 
 /// Requests of one connection that wait for their response at most; protocols have tighter limits of
 /// their own.
@@ -76,8 +78,8 @@ pub enum Finding<'a> {
     Active(&'a [u8], i64),
     /// An exchange has ended.
     Finished(Exchange<'a>),
-    /// A request will not be answered, or its answer cannot be known.
-    Unanswered(&'static str),
+    /// So many requests will not be answered, or their answers cannot be known.
+    Unanswered(&'static str, u64),
     /// A response to no request that is known.
     Unpaired(&'static str),
 }
@@ -141,8 +143,9 @@ pub struct Pairing {
     spare: Vec<Vec<u8>>,
     /// A response without a request is under way.
     is_unpaired: bool,
-    /// When the server last moved bytes.
-    server_ns: u64,
+    /// When the server last moved bytes; `None` when the record of that was lost.
+    server_ns: Option<u64>,
+    turns: Turns,
 }
 
 impl Pairing {
@@ -160,20 +163,30 @@ impl Pairing {
             protocol,
             remote,
         };
+        self.turns.hear(speaker, moment.turn);
         match step {
-            Step::RequestStarted => self.start(stream, begins(end, speaker, moment), sink),
+            Step::RequestStarted => {
+                if let Some((reason, count)) = self.turns.request_started() {
+                    sink(Finding::Unanswered(reason, count));
+                }
+                self.start(stream, begins(end, speaker, moment), sink);
+            }
             Step::Request(request) => self.know(stream, request, sink),
-            Step::RequestEnded => {}
+            Step::RequestEnded => self.turns.request_ended(),
             Step::ResponseStarted => self.answer_starts(stream, end, speaker, moment),
             Step::Response(Response::Http { status }) => {
                 if let Some(open) = self.find(stream) {
                     open.answer = Some(Answer::Http { status });
                 }
             }
-            Step::ResponseEnded => self.finish(stream, end, moment.time_ns, false, sink),
+            Step::ResponseEnded => self.finish(stream, end, Some(moment.time_ns), false, sink),
             Step::ResponseEndedBefore => self.finish(stream, end, self.server_ns, false, sink),
+            Step::ResponseEndLost => self.finish(stream, end, None, false, sink),
             Step::Upgraded => self.give_up("upgraded", sink),
-            Step::Lost(loss) => self.give_up(loss.label(), sink),
+            Step::Lost(loss) => {
+                self.turns.lose(loss.label());
+                self.give_up(loss.label(), sink);
+            }
         }
     }
 
@@ -185,15 +198,33 @@ impl Pairing {
             .map(Open::method)
     }
 
-    /// A speaker moved bytes; told after the steps of those bytes.
-    pub fn moved(&mut self, speaker: Speaker, moment: Moment) {
+    /// A speaker moved bytes that are read as a protocol's; told after the steps of those bytes. `is_lost`: their
+    /// record was lost.
+    pub fn moved(&mut self, speaker: Speaker, moment: Moment, is_lost: bool) {
         if speaker == Speaker::Server {
-            self.server_ns = moment.time_ns;
+            self.server_ns = (!is_lost).then_some(moment.time_ns);
         }
+        self.turns.hear(speaker, moment.turn);
     }
 
-    /// The connection ended: a response that was under way is cut short, other requests get none.
-    pub fn close(&mut self, end: End<'_>, reason: &'static str, sink: &mut Sink<'_>) {
+    /// Bytes were missing before it was known what protocol is spoken: there may have been requests in them.
+    pub fn missed(&mut self, loss: Loss) {
+        self.turns.lose(loss.label());
+    }
+
+    /// The connection ended: a response that was under way is cut short, other requests get none. `turns`: how
+    /// often its direction had turned; `None` if what was missed was no protocol that is read.
+    pub fn close(
+        &mut self,
+        end: End<'_>,
+        reason: &'static str,
+        turns: Option<u32>,
+        sink: &mut Sink<'_>,
+    ) {
+        let missed = turns.and_then(|turns| self.turns.close(turns));
+        if let Some((reason, count)) = missed {
+            sink(Finding::Unanswered(reason, count));
+        }
         if self
             .open
             .front()
@@ -220,7 +251,7 @@ impl Pairing {
         sink: &mut Sink<'_>,
     ) {
         if self.open.len() >= OPEN_REQUESTS_MAX {
-            sink(Finding::Unanswered("overflow"));
+            sink(Finding::Unanswered("overflow", 1));
             return;
         }
         let text = self.spare.pop().unwrap_or_default();
@@ -268,7 +299,7 @@ impl Pairing {
         &mut self,
         stream: u32,
         end: End<'_>,
-        ended_ns: u64,
+        ended_ns: Option<u64>,
         truncated: bool,
         sink: &mut Sink<'_>,
     ) {
@@ -285,8 +316,8 @@ impl Pairing {
         if open.is_known {
             sink(Finding::Active(open.method(), -1));
         }
-        match open.answer {
-            Some(answer) => sink(Finding::Finished(Exchange {
+        match (open.answer, ended_ns) {
+            (Some(answer), Some(ended_ns)) => sink(Finding::Finished(Exchange {
                 role: end.role,
                 protocol: end.protocol,
                 operation: Operation::Http {
@@ -302,7 +333,9 @@ impl Pairing {
                 ended_ns,
                 truncated,
             })),
-            None => sink(Finding::Unanswered("no_status")),
+            // When it ended is not known, so neither is how long it took.
+            (Some(_), None) => sink(Finding::Unanswered(Loss::Gap.label(), 1)),
+            (None, _) => sink(Finding::Unanswered("no_status", 1)),
         }
         self.recycle(open.text);
     }
@@ -314,9 +347,9 @@ impl Pairing {
         while let Some(open) = self.open.pop_front() {
             if open.is_known {
                 sink(Finding::Active(open.method(), -1));
-                sink(Finding::Unanswered(reason));
+                sink(Finding::Unanswered(reason, 1));
             } else {
-                sink(Finding::Unanswered("incomplete_request"));
+                sink(Finding::Unanswered("incomplete_request", 1));
             }
             self.recycle(open.text);
         }

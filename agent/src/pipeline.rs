@@ -20,7 +20,7 @@ use crate::{
     exchanges::{End, Finding, Pairing},
     identity::{Identity, ProgramKey},
     protocol::{
-        Piece,
+        Loss, Piece,
         conversation::{Conversation, Moment},
     },
     records::{Address, Closed, LOSS_REASONS, Record, Segment},
@@ -38,6 +38,8 @@ const UNTRACKED_BYTES: &str = "connection_table_full_bytes";
 /// What the stages keep with a connection.
 struct Talk {
     conversation: Conversation,
+    /// It was open before the agent.
+    is_joined: bool,
     pairing: Pairing,
     process: ProcessKey,
     program: ProgramKey,
@@ -160,24 +162,44 @@ impl Pipeline {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        let pieces = connection.add(segment);
         let role = connection.talk.conversation.role();
         let transport = connection.transport().label();
-        self.series.socket_bytes(
-            connection.talk.process,
-            role,
-            transport,
-            direction,
-            pieces.length_bytes(),
+        // What the other direction moved before, and was not told, is lost.
+        let other = direction.opposite();
+        let lost_bytes = connection.advance(other, segment.other_position);
+        lose(
+            connection,
+            &mut self.series,
+            other,
+            lost_bytes,
+            segment.time_ns,
         );
+        let pieces = connection.add(segment);
         let moment = Moment {
             begin_ns: segment.begin_ns,
             time_ns: segment.time_ns,
             turn: segment.turn,
         };
         for piece in pieces.iter() {
-            read(connection, &mut self.series, direction, piece, moment);
+            if let Piece::Lost(bytes) = piece {
+                lose(
+                    connection,
+                    &mut self.series,
+                    direction,
+                    bytes,
+                    moment.time_ns,
+                );
+            } else {
+                read(connection, &mut self.series, direction, piece, moment);
+            }
         }
+        self.series.socket_bytes(
+            connection.talk.process,
+            role,
+            transport,
+            direction,
+            pieces.seen_bytes(),
+        );
         let now_role = connection.talk.conversation.role();
         if now_role != role {
             let process = connection.talk.process;
@@ -247,6 +269,34 @@ impl Pipeline {
     }
 }
 
+/// Bytes whose records were lost.
+fn lose(
+    connection: &mut Connection<Talk>,
+    series: &mut Series,
+    direction: Direction,
+    lost_bytes: u64,
+    time_ns: u64,
+) {
+    if lost_bytes == 0 {
+        return;
+    }
+    let (process, role) = (connection.talk.process, connection.talk.conversation.role());
+    let transport = connection.transport().label();
+    series.socket_bytes(process, role, transport, direction, lost_bytes);
+    let moment = Moment {
+        begin_ns: 0,
+        time_ns,
+        turn: 0,
+    };
+    read(
+        connection,
+        series,
+        direction,
+        Piece::Lost(lost_bytes),
+        moment,
+    );
+}
+
 /// One piece through conversation and pairing into the series.
 fn read(
     connection: &mut Connection<Talk>,
@@ -258,6 +308,7 @@ fn read(
     let remote = &connection.remote;
     let Talk {
         conversation,
+        is_joined,
         pairing,
         process,
         ..
@@ -274,8 +325,16 @@ fn read(
             note(series, process, end, finding)
         });
     });
-    if let Some(speaker) = conversation.speaker(direction) {
-        pairing.moved(speaker, moment);
+    let is_lost = matches!(piece, Piece::Lost(_));
+    match conversation.speaker(direction) {
+        Some(speaker) if !conversation.protocol().is_empty() => {
+            pairing.moved(speaker, moment, is_lost);
+        }
+        _ if conversation.is_settled() => {}
+        _ if is_lost => pairing.missed(Loss::Gap),
+        // Of what was there before the agent nobody expects to see the beginning.
+        _ if !*is_joined && matches!(piece, Piece::Unseen(_)) => pairing.missed(Loss::Unseen),
+        _ => {}
     }
     // With this piece the protocol may have been found, or have ended.
     let protocol = match protocol_before {
@@ -290,7 +349,9 @@ fn note(series: &mut Series, process: ProcessKey, end: End<'_>, finding: Finding
     match finding {
         Finding::Active(method, delta) => series.active_requests(process, end.role, method, delta),
         Finding::Finished(exchange) => series.exchange(process, &exchange),
-        Finding::Unanswered(reason) => series.unanswered(process, end.protocol, end.role, reason),
+        Finding::Unanswered(reason, count) => {
+            series.unanswered(process, end.protocol, end.role, reason, count);
+        }
         Finding::Unpaired(reason) => series.unpaired(process, end.protocol, end.role, reason),
     }
 }

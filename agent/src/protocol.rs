@@ -66,6 +66,8 @@ pub enum Step<'a> {
     /// The last response's end was only seen by what came after it (next request, or close): it ended
     /// with the last byte that its speaker sent before this piece.
     ResponseEndedBefore,
+    /// The last response has ended, but the record of its end was lost, so it is not known when.
+    ResponseEndLost,
     /// After this exchange both sides speak something else (101, CONNECT).
     Upgraded,
     /// The parser lost its place: every open request on this connection is without a known answer.

@@ -142,12 +142,13 @@ impl Series {
         protocol: &'static str,
         role: Role,
         reason: &'static str,
+        count: u64,
     ) {
         self.add(
             process,
             |plain| &mut plain.unanswered,
             [protocol, role.label(), reason],
-            1,
+            count,
         );
     }
 

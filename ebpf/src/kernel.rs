@@ -2,7 +2,10 @@
 
 use aya_ebpf::{
     EbpfContext, Global,
-    helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel, generated::bpf_jiffies64},
+    helpers::{
+        bpf_ktime_get_ns, bpf_probe_read_kernel,
+        generated::{bpf_jiffies64, bpf_skc_to_tcp_sock},
+    },
 };
 use core::marker::PhantomData;
 use sockmeter_abi::field::ABSENT;
@@ -117,6 +120,9 @@ types! {
     SOCK_STATE: Sock => u8;
     SOCKET_SOCK: Socket => Typed<Sock>;
     TCP_CLOCK_NS: TcpSock => u64;
+    TCP_NEXT_SEQUENCE: TcpSock => u32;
+    TCP_READ_SEQUENCE: TcpSock => u32;
+    TCP_UPPER_LAYER: TcpSock => u64;
     LAST_DATA_TICKS: TcpSock => u32;
     UNIX_ADDRESS: UnixSock => u64;
     UNIX_PEER: UnixSock => u64;
@@ -185,6 +191,13 @@ pub fn sock_of(socket: *const Socket) -> Typed<Sock> {
 pub fn now_ns() -> u64 {
     // SAFETY: takes no arguments.
     unsafe { bpf_ktime_get_ns() }
+}
+
+/// The TCP half of a socket; its pointer is null for any other.
+#[inline(always)]
+pub fn tcp(sock: Typed<Sock>) -> Typed<TcpSock> {
+    // SAFETY: the verifier knows `sock` as `struct sock`; the result is null or a typed pointer.
+    Typed(unsafe { bpf_skc_to_tcp_sock(sock.0.cast_mut().cast()) }.cast())
 }
 
 /// Word `index` of a tracing context: the arguments, then the return value. Written as inline assembly

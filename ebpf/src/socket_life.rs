@@ -1,8 +1,11 @@
 //! Attach family: connections opening, closing, retransmitting.
 
 use crate::{
-    kernel::{ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, Typed, now_ns, word},
-    output,
+    kernel::{
+        ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE, Typed,
+        now_ns, tcp, word,
+    },
+    output, stream,
     watch::{self, Followed},
 };
 use aya_ebpf::{
@@ -18,6 +21,8 @@ use sockmeter_abi::{
     slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN, Slot},
 };
 
+/// `RCV_SHUTDOWN`: the peer has sent its FIN, or the process will not receive.
+const RECEIVE_SHUTDOWN: u8 = 1;
 /// Both directions shut down: the process called close, or cannot use the connection any more.
 const SHUTDOWN_MASK: u8 = 3;
 
@@ -44,11 +49,15 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
         (SYN_SENT | SYN_RECV, ESTABLISHED) => {
             if let Some((Followed { index, slot }, connect_ns)) = connect_succeeded(sock) {
                 // SAFETY: a live map value.
-                output::opened(index, unsafe { &*slot }, connect_ns);
+                let slot = unsafe { &mut *slot };
+                stream::reading_begins(sock, slot);
+                output::opened(index, slot, connect_ns);
             }
         }
         (SYN_SENT, CLOSE) => connect_failed(sock, SOCK_ERROR.load(sock) as u16),
         (CLOSE | LISTEN | SYN_RECV, _) | (_, ESTABLISHED | CLOSE_WAIT | LISTEN) => {}
+        // What has arrived can still be read: then the end is told when the process lets go.
+        (_, CLOSE) if is_unread(sock) => keep(sock),
         (_, CLOSE) => closed(sock),
         // shutdown(SHUT_WR) also comes by here, but leaves a connection that still receives.
         (_, FIN_WAIT1..) if SOCK_SHUTDOWN.load(sock) & SHUTDOWN_MASK == SHUTDOWN_MASK => {
@@ -123,6 +132,31 @@ pub fn connect_failed(sock: Typed<Sock>, errno: u16) {
     );
 }
 
+/// Whether bytes are left to read. The peer's FIN takes a number of its own.
+#[inline(always)]
+fn is_unread(sock: Typed<Sock>) -> bool {
+    let tcp = tcp(sock);
+    if tcp.0.is_null() || !TCP_NEXT_SEQUENCE.present() || !TCP_READ_SEQUENCE.present() {
+        return false;
+    }
+    let left = TCP_NEXT_SEQUENCE
+        .load(tcp)
+        .wrapping_sub(TCP_READ_SEQUENCE.load(tcp));
+    let fin = u32::from(SOCK_SHUTDOWN.load(sock) & RECEIVE_SHUTDOWN);
+    left > fin
+}
+
+/// The connection broke; the process has not yet read what came before.
+#[inline(always)]
+fn keep(sock: Typed<Sock>) {
+    match watch::followed(sock) {
+        // SAFETY: a live map value.
+        Some(Followed { slot, .. }) => unsafe { (*slot).errno = SOCK_ERROR.load(sock) as u16 },
+        // Then nobody reads it: it was not accepted, or has not been used since before the probes.
+        None => closed(sock),
+    }
+}
+
 /// The end of a connection. One that was open before the probes and idle since has no slot: the agent
 /// knows it by its cookie.
 #[inline(always)]
@@ -137,7 +171,11 @@ fn closed(sock: Typed<Sock>) {
         return;
     };
     // SAFETY: a live map value.
-    ends(sock, unsafe { &mut *slot });
+    let slot = unsafe { &mut *slot };
+    if slot.phase != PHASE_CLOSED {
+        stream::reading_ends(sock, slot);
+        ends(sock, slot);
+    }
 }
 
 /// The end of a connection that is followed.
@@ -147,7 +185,13 @@ pub fn ends(sock: Typed<Sock>, slot: &mut Slot) {
         return;
     }
     slot.phase = PHASE_CLOSED;
+    let end = end(sock);
     let record = Closed {
+        errno: if slot.errno != 0 {
+            slot.errno
+        } else {
+            end.errno
+        },
         retransmits: slot.retransmits,
         connection: slot.connection,
         bytes: slot.bytes,
@@ -158,7 +202,7 @@ pub fn ends(sock: Typed<Sock>, slot: &mut Slot) {
         overtakes: (slot.send_began_ns != 0 || slot.is_receiving != 0) as u8,
         transport: watch::transport(slot),
         turns: slot.turns,
-        ..end(sock)
+        ..end
     };
     if !output::submit(CLOSED, record) {
         slot.is_unreported = 1;
@@ -208,6 +252,7 @@ pub fn socket_accept(ctx: FExitContext) -> i32 {
     slot.role = ROLE_SERVER;
     slot.phase = PHASE_OPEN;
     watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    stream::reading_begins(sock, slot);
     output::opened(index, slot, 0);
     0
 }
@@ -225,6 +270,13 @@ pub fn socket_retransmit(ctx: BtfTracePointContext) -> i32 {
 /// The socket is being freed: nobody can use it any more.
 #[fentry(function = "tcp_v4_destroy_sock")]
 pub fn socket_destroy(ctx: FEntryContext) -> i32 {
-    watch::unfollow(Typed(ctx.arg(0)));
+    let sock = Typed(ctx.arg(0));
+    if let Some(Followed { slot, .. }) = watch::followed(sock) {
+        // SAFETY: a live map value.
+        if unsafe { (*slot).phase } == PHASE_OPEN {
+            closed(sock);
+        }
+        watch::unfollow(sock);
+    }
     0
 }

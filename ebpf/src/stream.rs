@@ -3,12 +3,12 @@
 use crate::{
     content,
     kernel::{
-        LAST_DATA_TICKS, Message, Sock, TCP_CLOCK_NS, TICK_NS, TcpSock, Typed, now_ns, ticks,
+        LAST_DATA_TICKS, Message, Sock, TCP_CLOCK_NS, TCP_READ_SEQUENCE, TCP_UPPER_LAYER, TICK_NS,
+        TcpSock, Typed, now_ns, tcp, ticks,
     },
     output, unix_name,
     watch::{self, Followed},
 };
-use aya_ebpf::helpers::generated::bpf_skc_to_tcp_sock;
 use core::ptr;
 use sockmeter_abi::{
     CAPTURE_TAIL_BYTES, CAPTURE_WINDOW_BYTES, RECEIVE, TRANSMIT,
@@ -49,7 +49,20 @@ pub fn send_begins(sock: Typed<Sock>) {
     if let Some(Followed { slot, .. }) = watch::followed(sock) {
         // SAFETY: a live map value. Two threads that send on one socket may overwrite each other's
         // time; the later one is then taken for both.
-        unsafe { (*slot).send_began_ns = now_ns() };
+        let slot = unsafe { &mut *slot };
+        turn(slot, TRANSMIT);
+        slot.send_turn = slot.turns;
+        slot.send_began_ns = now_ns();
+    }
+}
+
+/// Counts it when the direction turns.
+#[inline(always)]
+fn turn(slot: &mut Slot, direction: usize) {
+    if slot.turns == 0 || slot.direction != direction as u8 {
+        slot.turns = slot.turns.wrapping_add(1);
+        slot.direction = direction as u8;
+        slot.turn_position = slot.bytes[direction];
     }
 }
 
@@ -106,16 +119,32 @@ fn segment(
         // AF_INET's functions serve datagrams too; those of Unix sockets have others.
         None if lane != Lane::Unix && !watch::is_tcp(sock) => return,
         None => match adopt(lane, sock, pid, time_ns) {
-            Some(followed) => followed,
+            Some(followed) => {
+                if direction == RECEIVE {
+                    // SAFETY: a live map value. Its bytes are read already.
+                    let slot = unsafe { &mut *followed.slot };
+                    slot.read_sequence = slot.read_sequence.wrapping_sub(length as u32);
+                }
+                followed
+            }
             None => return output::lost(LOSS_NO_SLOT_BYTES, length as u64),
         },
     };
     // SAFETY: a live map value.
     let slot = unsafe { &mut *followed.slot };
+    let mut arrived_ns = 0;
+    // Unix sockets keep neither times nor counts.
+    if direction == RECEIVE && lane != Lane::Unix {
+        let tcp = tcp(sock);
+        if !tcp.0.is_null() {
+            slot.bytes[RECEIVE] += taken_otherwise(tcp, slot, length as u32);
+            arrived_ns = arrival_ns(tcp, time_ns);
+        }
+    }
     let wanted = wanted_bytes(slot, direction, length as u64);
     let record = Segment {
         pid,
-        ..describe(lane, sock, slot, direction, length as u32, time_ns)
+        ..describe(slot, direction, length as u32, arrived_ns, time_ns)
     };
     // What finds no room is counted where it is submitted, and the slot has counted the bytes.
     match message {
@@ -138,11 +167,14 @@ fn segment(
 fn wanted_bytes(slot: &mut Slot, direction: usize, length: u64) -> u32 {
     let mut default = output::capture_bytes_default();
     let position = slot.bytes[direction];
-    if slot.turns == 0 || slot.direction != direction as u8 {
-        slot.turns = slot.turns.wrapping_add(1);
-        slot.direction = direction as u8;
-        slot.turn_position = position;
-    } else if position - slot.turn_position >= CAPTURE_WINDOW_BYTES {
+    if direction == RECEIVE {
+        turn(slot, direction);
+    } else if slot.send_began_ns == 0 {
+        // Others turned when they began.
+        turn(slot, direction);
+        slot.send_turn = slot.turns;
+    }
+    if slot.direction == direction as u8 && position - slot.turn_position >= CAPTURE_WINDOW_BYTES {
         default = default.min(CAPTURE_TAIL_BYTES);
     }
     // Words that the agent may be writing: each is read once.
@@ -167,11 +199,10 @@ fn wanted_bytes(slot: &mut Slot, direction: usize, length: u64) -> u32 {
 /// call is told by the slot to be under way.
 #[inline(always)]
 fn describe(
-    lane: Lane,
-    sock: Typed<Sock>,
     slot: &mut Slot,
     direction: usize,
     length_bytes: u32,
+    arrived_ns: u64,
     time_ns: u64,
 ) -> Segment {
     let mut record = Segment {
@@ -192,16 +223,12 @@ fn describe(
     };
     let is_other_under_way;
     if direction == RECEIVE {
-        // Unix sockets keep no times.
-        record.begin_ns = if lane == Lane::Unix {
-            0
-        } else {
-            arrived_ns(sock, time_ns)
-        };
+        record.begin_ns = arrived_ns;
         is_other_under_way = slot.send_began_ns != 0;
         slot.is_receiving = 1;
     } else {
         is_other_under_way = slot.is_receiving != 0;
+        record.turn = slot.send_turn;
         if slot.send_began_ns != 0 {
             record.begin_ns = slot.send_began_ns;
         }
@@ -253,9 +280,45 @@ fn adopt(lane: Lane, sock: Typed<Sock>, pid: u32, time_ns: u64) -> Option<Follow
     if lane == Lane::Unix {
         unix_name::opened(sock, index, slot_ref, 0);
     } else {
+        reading_begins(sock, slot_ref);
         output::opened(index, slot_ref, 0);
     }
     Some(Followed { index, slot })
+}
+
+/// Bytes that were read since the last call, but by no call that is seen: mapped (`TCP_ZEROCOPY_RECEIVE`), or
+/// taken by a program of a socket map. A single one is none of them: TCP counts the peer's FIN, and skips the urgent
+/// byte. Below TLS the numbers are those of its records.
+#[inline(always)]
+fn taken_otherwise(tcp: Typed<TcpSock>, slot: &mut Slot, length: u32) -> u64 {
+    if !TCP_READ_SEQUENCE.present() || !TCP_UPPER_LAYER.present() || TCP_UPPER_LAYER.load(tcp) != 0
+    {
+        return 0;
+    }
+    let before = slot.read_sequence.wrapping_add(length);
+    slot.read_sequence = TCP_READ_SEQUENCE.load(tcp);
+    match slot.read_sequence.wrapping_sub(before) as i32 {
+        ..=1 => 0,
+        bytes => bytes as u64,
+    }
+}
+
+/// From here on the bytes that a process reads are compared with TCP's own count.
+#[inline(always)]
+pub fn reading_begins(sock: Typed<Sock>, slot: &mut Slot) {
+    let tcp = tcp(sock);
+    if !tcp.0.is_null() && TCP_READ_SEQUENCE.present() {
+        slot.read_sequence = TCP_READ_SEQUENCE.load(tcp);
+    }
+}
+
+/// Takes what was read unseen since the last receive call.
+#[inline(always)]
+pub fn reading_ends(sock: Typed<Sock>, slot: &mut Slot) {
+    let tcp = tcp(sock);
+    if !tcp.0.is_null() {
+        slot.bytes[RECEIVE] += taken_otherwise(tcp, slot, 0);
+    }
 }
 
 /// When data last came into the socket; zero if that is not known.
@@ -264,18 +327,13 @@ fn adopt(lane: Lane, sock: Typed<Sock>, pid: u32, time_ns: u64) -> Option<Follow
 /// data: where the two differ although a timer can have run, the tick is right. (Before, the tick is not to be
 /// trusted: in a virtual machine that had to wait for its processor, ticks lag behind.)
 #[inline(always)]
-fn arrived_ns(sock: Typed<Sock>, time_ns: u64) -> u64 {
+fn arrival_ns(tcp: Typed<TcpSock>, time_ns: u64) -> u64 {
     if !TCP_CLOCK_NS.present() || !LAST_DATA_TICKS.present() {
         return 0;
     }
-    // SAFETY: the verifier knows `sock` as `struct sock`; the result is null or a typed pointer.
-    let tcp = unsafe { bpf_skc_to_tcp_sock(sock.0.cast_mut().cast()) }.cast::<TcpSock>();
-    if tcp.is_null() {
-        return 0;
-    }
-    let clock_ns = TCP_CLOCK_NS.load(Typed(tcp));
+    let clock_ns = TCP_CLOCK_NS.load(tcp);
     let tick_ns = TICK_NS.load();
-    let age_ns = u64::from(ticks().wrapping_sub(LAST_DATA_TICKS.load(Typed(tcp)))) * tick_ns;
+    let age_ns = u64::from(ticks().wrapping_sub(LAST_DATA_TICKS.load(tcp))) * tick_ns;
     // Both ends of the age are cut to ticks, so it may be one less.
     if age_ns + tick_ns >= DELAYED_ACK_NS && clock_ns + age_ns > time_ns + tick_ns {
         time_ns - age_ns

@@ -32,6 +32,17 @@ scrape flooded
 end_driver flood
 exec {HELD}>&-
 
+step "100,000 requests through it, of another program"
+scrape hundred-before
+curl -fsS http://127.0.0.1:8081/stub_status >"$OUT/hundred-before.stub"
+ab -q -k -n 100000 -c 8 http://127.0.0.1:8080/flood >"$OUT/ab" &
+AB_PID=$!
+pid ab "$AB_PID"
+wait "$AB_PID"
+wait_for 20 "nginx to close" nobody_connected 8080
+curl -fsS http://127.0.0.1:8081/stub_status >"$OUT/hundred.stub"
+scrape hundred
+
 step "one request after the other through the same ring"
 start_driver calm 127.0.0.1:8080
 tell calm "open 1"

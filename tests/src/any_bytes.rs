@@ -177,7 +177,7 @@ impl Order {
                     ..*self
                 },
             ),
-            Step::ResponseEnded | Step::ResponseEndedBefore => (
+            Step::ResponseEnded | Step::ResponseEndedBefore | Step::ResponseEndLost => (
                 self.is_in_response_body,
                 Self {
                     is_in_response: false,

@@ -37,7 +37,7 @@ fn run(end: End, pairing: &mut Pairing, steps: &[(Speaker, (u64, u64), Step<'_>)
             },
         };
         pairing.step(heard, end.remote, &mut |finding| found.push(tell(finding)));
-        pairing.moved(*speaker, moment);
+        pairing.moved(*speaker, moment, false);
     }
     found
 }
@@ -61,7 +61,8 @@ fn tell(finding: Finding<'_>) -> String {
                 if exchange.truncated { " truncated" } else { "" }
             )
         }
-        Finding::Unanswered(reason) => format!("unanswered {reason}"),
+        Finding::Unanswered(reason, 1) => format!("unanswered {reason}"),
+        Finding::Unanswered(reason, count) => format!("unanswered {reason} x{count}"),
         Finding::Unpaired(reason) => format!("unpaired {reason}"),
     }
 }
@@ -162,7 +163,9 @@ fn rule_15_no_answer_before_the_end_is_its_own_outcome() {
             (Client, (0, 2), Step::RequestStarted),
         ],
     );
-    pairing.close(SERVER, "closed", &mut |finding| found.push(tell(finding)));
+    pairing.close(SERVER, "closed", None, &mut |finding| {
+        found.push(tell(finding))
+    });
     assert_eq!(
         found,
         [
@@ -194,9 +197,12 @@ fn a_response_that_breaks_off_ends_with_its_last_byte() {
             time_ns: 8,
             turn: 0,
         },
+        false,
     );
     let mut found = Vec::new();
-    pairing.close(SERVER, "closed", &mut |finding| found.push(tell(finding)));
+    pairing.close(SERVER, "closed", None, &mut |finding| {
+        found.push(tell(finding))
+    });
     assert_eq!(
         found,
         ["GET -1", "GET /a 200 arrived None 1..5..8 truncated"]

@@ -1,13 +1,10 @@
 //! The life of a connection in the pipeline: it begins, changes hands, catches up with the kernel, ends.
 
-use super::{Pipeline, Talk, account::error_type, note, read};
+use super::{Pipeline, Talk, account::error_type, lose, note};
 use crate::{
     connections::{Connection, ConnectionId, Direction, Role},
     exchanges::{End, Pairing},
-    protocol::{
-        Piece,
-        conversation::{Conversation, Moment},
-    },
+    protocol::conversation::{Conversation, Moment},
     records::{Address, Adopted, Closed, ConnectFailed, Opened, Table},
 };
 
@@ -18,6 +15,18 @@ pub(super) struct Beginning {
     pub(super) is_joined: bool,
     pub(super) pid: u32,
     pub(super) remote: Address,
+}
+
+/// How a connection ended.
+struct Ending {
+    reason: &'static str,
+    /// Segments sent again.
+    retransmits: u32,
+    /// Final positions, received and transmitted.
+    bytes: [u64; 2],
+    /// How often the direction had turned.
+    turns: u32,
+    time_ns: u64,
 }
 
 fn end_of<'a>(conversation: &Conversation, remote: &'a Address) -> End<'a> {
@@ -40,6 +49,7 @@ impl Pipeline {
         let (program, process) = self.process(pid);
         let talk = Talk {
             conversation: Conversation::new(role, is_joined),
+            is_joined,
             pairing: Pairing::default(),
             process,
             program,
@@ -169,7 +179,7 @@ impl Pipeline {
             role,
             transport,
             adopted,
-            turns: _,
+            turns,
             overtakes: _,
         } = *closed;
         self.now_ns = self.now_ns.max(time_ns);
@@ -190,7 +200,14 @@ impl Pipeline {
             };
             self.open_unknown(connection, beginning);
         }
-        self.end(connection, reason, retransmits, bytes, time_ns);
+        let ending = Ending {
+            reason,
+            retransmits,
+            bytes,
+            turns,
+            time_ns,
+        };
+        self.end(connection, &ending);
     }
 
     /// Takes up a connection of which the beginning was lost.
@@ -200,14 +217,14 @@ impl Pipeline {
         }
     }
 
-    fn end(
-        &mut self,
-        id: ConnectionId,
-        reason: &'static str,
-        retransmits: u32,
-        bytes: [u64; 2],
-        time_ns: u64,
-    ) {
+    fn end(&mut self, id: ConnectionId, ending: &Ending) {
+        let Ending {
+            reason,
+            retransmits,
+            bytes,
+            turns,
+            time_ns,
+        } = *ending;
         self.catch_up(id, retransmits, bytes, time_ns);
         let Some(connection) = self.connections.get_mut(id) else {
             return;
@@ -230,7 +247,9 @@ impl Pipeline {
                 note(series, process, end, finding)
             });
         });
-        pairing.close(end, reason, &mut |finding| {
+        // What is settled otherwise was no requests.
+        let turns = (!talk.conversation.is_settled()).then_some(turns);
+        pairing.close(end, reason, turns, &mut |finding| {
             note(series, process, end, finding)
         });
         for (direction, bytes) in [Direction::Receive, Direction::Transmit]
@@ -251,28 +270,17 @@ impl Pipeline {
             return;
         };
         let (process, role) = (connection.talk.process, connection.talk.conversation.role());
-        let transport = connection.transport().label();
         let more = retransmits.saturating_sub(connection.retransmits);
         connection.retransmits += more;
         if more > 0 {
             self.series.retransmits(process, role, u64::from(more));
         }
-        let moment = Moment {
-            begin_ns: 0,
-            time_ns,
-            turn: 0,
-        };
         for (direction, position) in [Direction::Receive, Direction::Transmit]
             .into_iter()
             .zip(bytes)
         {
             let lost_bytes = connection.advance(direction, position);
-            if lost_bytes > 0 {
-                self.series
-                    .socket_bytes(process, role, transport, direction, lost_bytes);
-                let piece = Piece::Lost(lost_bytes);
-                read(connection, &mut self.series, direction, piece, moment);
-            }
+            lose(connection, &mut self.series, direction, lost_bytes, time_ns);
         }
     }
 
@@ -288,7 +296,7 @@ impl Pipeline {
             time_ns,
             bytes,
             retransmits,
-            turns: _,
+            turns,
             local: _,
             remote,
         } = table;
@@ -307,7 +315,14 @@ impl Pipeline {
             known.slot.get_or_insert(slot);
         }
         if !open {
-            return self.end(connection, "closed", retransmits, bytes, time_ns);
+            let ending = Ending {
+                reason: "closed",
+                retransmits,
+                bytes,
+                turns,
+                time_ns,
+            };
+            return self.end(connection, &ending);
         }
         self.catch_up(connection, retransmits, bytes, time_ns);
     }

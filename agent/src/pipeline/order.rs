@@ -1,11 +1,12 @@
-//! Order: a received segment that overtook the record of a send waits for it.
+//! Order: a segment that overtook the record of a call of the other direction waits for it.
 //!
 //! A record is written when its call ends. Where one thread sends and another receives on one connection,
-//! the answer can be read, and its record written, before the sending call has returned.
+//! the answer can be read, and its record written, before the sending call has returned; or a thread can be
+//! interrupted between its call's count and its record.
 
 use super::{Pipeline, Steer, Unsteered};
 use crate::{
-    connections::{Connection, ConnectionId, Direction},
+    connections::{Connection, ConnectionId},
     records::{Closed, Segment},
 };
 use std::borrow::Cow;
@@ -16,26 +17,35 @@ const WAITING_MAX: usize = 16;
 
 impl Pipeline {
     /// Takes segments in the order in which their calls moved bytes.
-    pub(super) fn ordered(&mut self, segment: Segment<'_>, steer: &mut impl Steer) {
+    pub(super) fn ordered(&mut self, mut segment: Segment<'_>, steer: &mut impl Steer) {
         let id = segment.connection;
-        let (waiting, is_ending) = match self.connections.get_mut(id) {
-            Some(Connection { talk, .. }) => (talk.waiting.len(), talk.waiting_end.is_some()),
-            None => (0, false),
-        };
+        let (mut waiting, mut is_ending) = (0, false);
+        if let Some(Connection { talk, .. }) = self.connections.get_mut(id) {
+            waiting = talk.waiting.len();
+            is_ending = talk.waiting_end.is_some();
+            let first = talk.waiting.first();
+            if let Some(first) = first.filter(|first| first.direction != segment.direction) {
+                // The record that was waited for: behind what was there when the first that waits was counted.
+                segment.other_position = segment.other_position.min(first.position);
+                self.segment(&segment, steer);
+                return self.release(id, steer);
+            }
+        }
+        if is_ending {
+            self.segment(&segment, steer);
+            return self.release(id, steer);
+        }
         if segment.overtakes && waiting < WAITING_MAX && self.wait(&segment) {
             return;
         }
-        // The record that was waited for is here, or was lost.
-        if segment.direction == Direction::Receive && waiting > 0 {
+        // The record that was waited for was lost.
+        if waiting > 0 {
             self.release(id, steer);
         }
         self.segment(&segment, steer);
-        if segment.direction == Direction::Transmit && (waiting > 0 || is_ending) {
-            self.release(id, steer);
-        }
     }
 
-    /// Takes the end of a connection after what was sent on it.
+    /// Takes the end of a connection after what moved on it.
     pub(super) fn ordered_end(&mut self, closed: Closed, steer: &mut impl Steer) {
         let id = closed.connection;
         match self.connections.get_mut(id) {

@@ -68,7 +68,7 @@ pub const ALL: &[Metric] = &[
     gauge("http_client_active_requests", "HTTP requests whose head the client has sent and that it has not seen answered in full.", &["http_request_method"]),
     histogram("sockmeter_request_queue_seconds", "Time that a request waited in the socket before the server read it.", &["protocol", "role"]),
     histogram("sockmeter_request_first_byte_seconds", "Time from a request's first byte to its response's first byte.", &["protocol", "role"]),
-    counter("sockmeter_requests_unanswered_total", None, "Requests whose response was not seen, by reason.", &["protocol", "role", "reason"]),
+    counter("sockmeter_requests_unanswered_total", None, "Requests whose response was not seen, by reason; without a protocol: what may have been requests on a connection of which too little was seen.", &["protocol", "role", "reason"]),
     counter("sockmeter_requests_unpaired_total", None, "Responses whose request was not seen, by reason.", &["protocol", "role", "reason"]),
     gauge("sockmeter_connections_active", "Open connections.", &["role", "transport"]),
     counter("sockmeter_connections_opened_total", None, "Connections that were accepted or made.", &["role", "transport"]),

@@ -258,7 +258,7 @@ fn every_count_has_its_labels() {
         ..Settings::default()
     });
     let key = process(&mut series, 7);
-    series.unanswered(key, "http1", Role::Server, "closed");
+    series.unanswered(key, "http1", Role::Server, "closed", 1);
     series.unpaired(key, "http1", Role::Client, "gap");
     series.connection_active(key, Role::Client, "tcp", 2);
     series.connection_opened(key, Role::Server, "unix");

@@ -23,6 +23,9 @@ macro_rules! kernel_fields {
             SOCK_STATE: 1, "sock", "__sk_common.skc_state";
             SOCKET_SOCK: 8, "socket", "sk";
             TCP_CLOCK_NS: 8, "tcp_sock", "tcp_clock_cache";
+            TCP_NEXT_SEQUENCE: 4, "tcp_sock", "rcv_nxt";
+            TCP_READ_SEQUENCE: 4, "tcp_sock", "copied_seq";
+            TCP_UPPER_LAYER: 8, "inet_connection_sock", "icsk_ulp_ops";
             LAST_DATA_TICKS: 4, "inet_connection_sock", "icsk_ack.lrcvtime";
             UNIX_ADDRESS: 8, "unix_sock", "addr";
             UNIX_PEER: 8, "unix_sock", "peer";

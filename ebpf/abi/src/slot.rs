@@ -49,18 +49,24 @@ pub struct Slot {
     pub origin: u8,
     /// Not zero: the record of its end found no room in the ring.
     pub is_unreported: u8,
-    /// The direction of the last call.
+    /// The direction of the call that began last (receive calls begin when they return).
     pub direction: u8,
     /// Agent: bytes to capture per call, received and transmitted; `u32::MAX` = the default.
     pub capture_bytes: [u32; 2],
     /// How often the direction turned; the first call is the first turn.
     pub turns: u32,
+    /// The turn of the send call in progress.
+    pub send_turn: u32,
     /// Not zero: bytes were received whose record is still to come.
     pub is_receiving: u8,
     /// Always zero.
-    pub reserved: [u8; 3],
+    pub reserved: u8,
+    /// The socket's error number when the connection broke while bytes were left to read.
+    pub errno: u16,
+    /// TCP's number of the next byte that is read, as it was after the last receive call.
+    pub read_sequence: u32,
     /// Who is connected.
     pub endpoints: Endpoints,
 }
 
-const _: () = assert!(size_of::<Slot>() == 144);
+const _: () = assert!(size_of::<Slot>() == 152);

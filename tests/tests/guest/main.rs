@@ -12,6 +12,7 @@
 mod checks;
 mod others;
 mod overload;
+mod queue;
 mod requests;
 mod restart;
 mod scenario;

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::checks::Checks;
 use crate::scenario::Scenario;
+use crate::truth::stub_status;
 
 const SERVED: &str = "http_server_request_duration_seconds_count";
 const ASKED: &str = "http_client_request_duration_seconds_count";
 const BYTES: &str = "sockmeter_socket_bytes_total";
 const PAYLOAD: &str = "sockmeter_payload_bytes_total";
+const UNANSWERED: &str = "sockmeter_requests_unanswered_total";
 const STATUS: &str = "http_response_status_code";
 
 fn scenario() -> Scenario {
@@ -50,6 +52,42 @@ fn a_full_ring_loses_no_byte_and_no_connection() {
         }
         let counted = flooded.sum(SERVED, &[pid]) + flooded.sum(ASKED, &[pid]);
         checks.between(&format!("{name}'s requests"), counted, 0.0, 2000.0);
+    }
+}
+
+#[test]
+fn rule_21_requests_made_are_requests_counted_and_requests_counted_as_lost() {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    let scrapes = ["hundred-before", "hundred"];
+    let report = scenario.text("ab");
+    let of_report = |line: &str| {
+        let found = report.lines().find_map(|text| text.strip_prefix(line));
+        found.unwrap().trim().parse::<f64>().unwrap()
+    };
+    let made = of_report("Complete requests:");
+    checks.equal("requests that ab made", made, 100_000.0);
+    checks.equal("failed ones", of_report("Failed requests:"), 0.0);
+    let [before, after] = scrapes.map(|name| {
+        let [_, _, requests] = stub_status(&scenario.text(&format!("{name}.stub")));
+        requests
+    });
+    checks.equal("nginx's own count", after - before - 1.0, made);
+    for (name, metric, of_curl) in [("nginx", SERVED, 2.0), ("ab", ASKED, 0.0)] {
+        let pid = [("process_executable_name", name)];
+        let counted = scenario.rise(scrapes, metric, &pid);
+        let lost = scenario.rise(scrapes, UNANSWERED, &pid);
+        checks.equal(
+            &format!("{name}'s requests"),
+            counted + lost,
+            made + of_curl,
+        );
+        checks.between(&format!("{name}'s counted ones"), counted, 1.0, made);
+        checks.between(&format!("{name}'s lost ones"), lost, made / 10.0, made);
+        let unpaired = scenario.rise(scrapes, "sockmeter_requests_unpaired_total", &pid);
+        checks.equal(&format!("{name}'s unpaired answers"), unpaired, 0.0);
+        let [bytes, payload] = [BYTES, PAYLOAD].map(|metric| scenario.rise(scrapes, metric, &pid));
+        checks.equal(&format!("{name}'s bytes"), payload, bytes);
     }
 }
 

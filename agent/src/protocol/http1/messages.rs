@@ -14,6 +14,11 @@ impl Reader {
         rest: Piece<'_>,
         emit: &mut Emit<'_>,
     ) -> Consumed {
+        if let Piece::Lost(_) = rest {
+            // How many messages this was is for the connection's turns to tell.
+            self.lose(speaker, Loss::Gap, emit);
+            return Consumed::default();
+        }
         if let Piece::Bytes(bytes) = rest {
             // Empty lines before a request are ignored (section 2.2); so is what old servers put
             // behind a response.
@@ -234,7 +239,13 @@ impl Reader {
                 self.request.place = Place::Between;
                 tell(Step::RequestEnded, emit);
             }
-            (Moved::Ended, Speaker::Server) => self.end_response(Step::ResponseEnded, emit),
+            (Moved::Ended, Speaker::Server) => {
+                let step = match rest {
+                    Piece::Bytes(_) | Piece::Unseen(_) => Step::ResponseEnded,
+                    Piece::Lost(_) => Step::ResponseEndLost,
+                };
+                self.end_response(step, emit);
+            }
             // The chunks are lost sight of, but what is answered is known, and the next request will
             // tell that the answer has ended.
             (Moved::Blind(_), Speaker::Server) if self.is_response_the_last() => {

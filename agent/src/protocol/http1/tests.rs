@@ -87,6 +87,7 @@ fn text(message: Message<'_>) -> String {
         Step::Response(Response::Http { status }) => status.to_string(),
         Step::ResponseEnded => "]".to_owned(),
         Step::ResponseEndedBefore => "]before".to_owned(),
+        Step::ResponseEndLost => "]lost".to_owned(),
         Step::Upgraded => "upgraded".to_owned(),
         Step::Lost(loss) => format!("lost:{}", loss.label()),
     }

@@ -69,10 +69,7 @@ fn rule_22_an_alternating_connection_recovers() {
     assert_eq!(connection.client(GET).server(OK).steps(), again);
     // So is a lost request, when its answer has come.
     assert_eq!(connection.server(OK).steps(), TOLD_OK);
-    assert_eq!(
-        connection.read(Client, Piece::Lost(28)).steps(),
-        "( lost:gap"
-    );
+    assert_eq!(connection.read(Client, Piece::Lost(28)).steps(), "lost:gap");
     assert_eq!(connection.client(GET).server(OK).steps(), again);
 }
 
