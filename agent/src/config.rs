@@ -65,6 +65,10 @@ pub struct Kernel {
     /// connection beyond it is counted and not measured.
     #[serde(deserialize_with = "within::<_, 1, 1_048_576>")]
     pub connections_max: u32,
+    /// Processes whose datagrams are counted at once: 1 to 65,536. Default 8192. Each that used a UDP
+    /// socket, to ask a name server say, is one until it ends.
+    #[serde(deserialize_with = "within::<_, 1, 65_536>")]
+    pub datagram_processes_max: u32,
     /// Bytes copied from one send or receive call, at most: 0 to 8192. Default 8192, which holds the
     /// heads of nearly all messages. 0 copies nothing: traffic and connections without requests.
     #[serde(deserialize_with = "within::<_, 0, CAPTURE_BYTES_MAX>")]
@@ -178,6 +182,7 @@ impl Default for Kernel {
         Self {
             ring_bytes: sockmeter_abi::RING_BYTES_DEFAULT,
             connections_max: sockmeter_abi::CONNECTIONS_MAX_DEFAULT,
+            datagram_processes_max: sockmeter_abi::datagram::RUNS_MAX_DEFAULT,
             capture_bytes_max: sockmeter_abi::CAPTURE_BYTES_MAX,
             drain_interval_milliseconds: 10,
         }

@@ -166,6 +166,18 @@ impl Identity {
         key
     }
 
+    /// Like [`program`](Self::program), of the process that started then: its pid may be another one's by now.
+    pub fn program_since(&mut self, pid: u32, start_boottime_ns: u64) -> ProgramKey {
+        let is_another = self.processes.get(&pid).is_some_and(|process| {
+            process.facts.start_boottime_ns.abs_diff(start_boottime_ns) >= TICK_NS
+        });
+        if is_another {
+            self.unknown_total = self.unknown_total.saturating_add(1);
+            return Self::unknown();
+        }
+        self.program(pid)
+    }
+
     /// The program of all processes about which nothing is known. It never ends.
     pub const fn unknown() -> ProgramKey {
         programs::UNKNOWN

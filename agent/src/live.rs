@@ -4,6 +4,7 @@
 //! asks, so that an answer holds everything that happened before the question.
 
 mod answer;
+mod datagrams;
 mod reconcile;
 
 use crate::{
@@ -15,12 +16,14 @@ use crate::{
     probes::{ProbeError, Probes},
     records::{
         ConnectionId, Direction, KernelMaps, Record,
+        datagrams::Mark,
         maps::{MapError, Slots},
         recording,
     },
     series,
     serve::Ask,
 };
+use datagrams::Told;
 use rustix::time::{ClockId, clock_gettime};
 use sockmeter_abi::{RECEIVE, TRANSMIT};
 use std::{
@@ -69,12 +72,13 @@ pub enum LiveError {
 pub struct Live {
     probes: Probes,
     maps: KernelMaps,
+    datagrams: Told,
     pipeline: Pipeline,
     intake: Intake,
     pause_min: Duration,
     ticked_ns: u64,
     /// What the kernel's loss counters said last.
-    losses: [u64; sockmeter_abi::field::LOSS_COUNTERS],
+    losses: [u64; sockmeter_abi::field::LOSS_COUNTERS_USED],
 }
 
 /// What stands between the ring and the pipeline.
@@ -121,6 +125,20 @@ impl Intake {
             malformed: 0,
             failed: None,
         })
+    }
+
+    /// Reads a record, or counts that it could not be read.
+    fn parse<'a>(&mut self, bytes: &'a [u8]) -> Option<Record<'a>> {
+        match Record::parse(bytes) {
+            Ok(record) => Some(record),
+            Err(error) => {
+                if self.malformed == 0 {
+                    tracing::warn!("{error}");
+                }
+                self.malformed += 1;
+                None
+            }
+        }
     }
 
     /// Pushes a record, after what must be known of its process.
@@ -207,11 +225,12 @@ impl Live {
         let mut live = Self {
             probes,
             maps,
+            datagrams: Told::default(),
             pipeline,
             intake,
             pause_min: Duration::from_millis(config.kernel.drain_interval_milliseconds.into()),
             ticked_ns: 0,
-            losses: [0; sockmeter_abi::field::LOSS_COUNTERS],
+            losses: [0; sockmeter_abi::field::LOSS_COUNTERS_USED],
         };
         live.adopt();
         live.drain();
@@ -278,20 +297,29 @@ impl Live {
     fn drain(&mut self) -> usize {
         let Self {
             maps,
+            datagrams,
             pipeline,
             intake,
             ..
         } = self;
-        let KernelMaps { ring, slots, .. } = maps;
+        let KernelMaps {
+            ring,
+            slots,
+            datagrams: table,
+            ..
+        } = maps;
         let mut count = 0;
         while count < DRAIN_RECORDS_MAX {
-            let more = ring.next(|bytes| match Record::parse(bytes) {
-                Ok(record) => intake.push(record, pipeline, slots),
-                Err(error) => {
-                    if intake.malformed == 0 {
-                        tracing::warn!("{error}");
+            let more = ring.next(|bytes| {
+                let record = match Mark::parse(bytes) {
+                    Some(Mark { run, is_over }) if is_over => {
+                        datagrams.finish(table, run).map(Record::Datagrams)
                     }
-                    intake.malformed += 1;
+                    Some(Mark { run, .. }) => datagrams.more(table, run).map(Record::Datagrams),
+                    None => intake.parse(bytes),
+                };
+                if let Some(record) = record {
+                    intake.push(record, pipeline, slots);
                 }
             });
             if more.is_none() {

@@ -9,6 +9,7 @@
 //! recording replays to the same scrape. Data never flows back; the one allowed control is [`Steer`].
 
 mod account;
+mod datagrams;
 mod life;
 mod order;
 mod steer;
@@ -23,7 +24,7 @@ use crate::{
         Loss, Piece,
         conversation::{Conversation, Moment},
     },
-    records::{Address, Closed, LOSS_REASONS, Record, Segment},
+    records::{Address, Closed, LOSS_REASONS, LOSSES_IN_BYTES, Record, Segment},
     series::{ProcessKey, Series, Settings, Snapshot},
 };
 use account::tell_account;
@@ -31,9 +32,6 @@ use life::Beginning;
 use std::collections::HashMap;
 use steer::steer_capture;
 pub use steer::{Steer, Unsteered};
-
-/// The last of [`LOSS_REASONS`].
-const UNTRACKED_BYTES: &str = "connection_table_full_bytes";
 
 /// What the stages keep with a connection.
 struct Talk {
@@ -92,6 +90,7 @@ impl Pipeline {
                 self.release(table.connection, steer);
                 self.table(table);
             }
+            Record::Datagrams(datagrams) => self.datagrams(&datagrams),
             Record::Losses(totals) => self.lost(totals),
             Record::Tick { time_ns } => {
                 self.release_all(steer);
@@ -128,6 +127,12 @@ impl Pipeline {
         self.losses
     }
 
+    /// Bytes that the kernel side could not count for anybody.
+    pub fn untracked_bytes(&self) -> u64 {
+        let bytes = LOSSES_IN_BYTES.into_iter();
+        bytes.filter_map(|reason| self.losses.get(reason)).sum()
+    }
+
     /// A copy of all series as they are now.
     pub fn snapshot(&mut self) -> Snapshot {
         // All records that there are have been pushed: a connection that has ended counts as such.
@@ -138,12 +143,15 @@ impl Pipeline {
     /// The series of the program that a process belongs to.
     fn process(&mut self, pid: u32) -> (ProgramKey, ProcessKey) {
         let program = self.identity.program(pid);
+        (program, self.series_of(program))
+    }
+
+    fn series_of(&mut self, program: ProgramKey) -> ProcessKey {
         let (identity, series) = (&self.identity, &mut self.series);
-        let process = *self
+        *self
             .processes
             .entry(program)
-            .or_insert_with(|| series.add_process(identity.labels(program)));
-        (program, process)
+            .or_insert_with(|| series.add_process(identity.labels(program)))
     }
 
     fn segment(&mut self, segment: &Segment<'_>, steer: &mut impl Steer) {
@@ -246,11 +254,14 @@ impl Pipeline {
     }
 
     fn lost(&mut self, totals: [u64; LOSS_REASONS.len()]) {
-        for ((reason, total), before) in LOSS_REASONS.iter().zip(totals).zip(&mut self.losses) {
+        for (at, (total, before)) in totals.into_iter().zip(&mut self.losses).enumerate() {
             let more = total.saturating_sub(*before);
             *before += more;
             // Bytes are no records; see `untracked_bytes`.
-            if more > 0 && *reason != UNTRACKED_BYTES {
+            if let Some(reason) = LOSS_REASONS.get(at)
+                && more > 0
+                && !LOSSES_IN_BYTES.contains(&at)
+            {
                 self.series.records_lost(reason, more);
             }
         }

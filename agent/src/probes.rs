@@ -3,6 +3,7 @@
 //! One refused program costs one feature, never the agent; what is essential for it is said by each
 //! program in its family's list.
 
+pub mod datagrams;
 pub mod process_life;
 pub mod socket_io;
 pub mod socket_life;
@@ -96,6 +97,7 @@ pub const ALL: &[&Family] = &[
     &socket_io::FAMILY,
     &unix_life::FAMILY,
     &unix_io::FAMILY,
+    &datagrams::FAMILY,
 ];
 
 /// Families that take places in the connection table, and the program that gives those places back: without it
@@ -165,6 +167,7 @@ impl Probes {
             .override_global("TICK_NS", &tick_ns, true)
             .override_global("CAPTURE_BYTES", &config.kernel.capture_bytes_max, true)
             .map_max_entries("RING", config.kernel.ring_bytes)
+            .map_max_entries("DATAGRAMS", config.kernel.datagram_processes_max)
             .map_max_entries("SLOTS", config.kernel.connections_max)
             .map_max_entries("FREE_SLOTS", config.kernel.connections_max);
         let mut ebpf = loader

@@ -3,6 +3,7 @@
 //! A [`Record`] is all that the stages behind this one ever learn, so a file of records replays a run.
 
 mod address;
+pub mod datagrams;
 pub mod end;
 pub mod facts;
 pub mod maps;
@@ -10,13 +11,14 @@ mod parse;
 pub mod recording;
 
 pub use address::{Address, Transport};
+pub use datagrams::Datagrams;
 pub use end::{ConnectionId, Direction, Role};
 pub use facts::Facts;
 pub use maps::{KernelMaps, MapError};
 pub(crate) use parse::{endpoints, role};
 
 use serde::{Deserialize, Serialize};
-use sockmeter_abi::field::LOSS_COUNTERS;
+use sockmeter_abi::field::{LOSS_COUNTERS_USED, LOSS_NO_RUN_BYTES, LOSS_NO_SLOT_BYTES};
 use std::borrow::Cow;
 
 /// Something that happened. Times are `CLOCK_MONOTONIC` nanoseconds.
@@ -47,6 +49,8 @@ pub enum Record<'a> {
     Adopted(Adopted),
     /// Edge: what the kernel's own table says of a connection now.
     Table(Table),
+    /// Edge: datagrams that a process sent and received since it was told last.
+    Datagrams(Datagrams),
     /// Edge: what was lost so far, in the order of [`LOSS_REASONS`]; only ever grows.
     Losses([u64; LOSS_REASONS.len()]),
     /// Edge: time went on.
@@ -57,7 +61,7 @@ pub enum Record<'a> {
 }
 
 /// What the kernel side could not tell, and why; see `abi::field`.
-pub const LOSS_REASONS: [&str; LOSS_COUNTERS] = [
+pub const LOSS_REASONS: [&str; LOSS_COUNTERS_USED] = [
     "connection_table_full",
     "ring_full_opened",
     "ring_full_connect_failed",
@@ -66,7 +70,13 @@ pub const LOSS_REASONS: [&str; LOSS_COUNTERS] = [
     "ring_full_process_started",
     "ring_full_process_ended",
     "connection_table_full_bytes",
+    "ring_full_datagrams",
+    "datagram_table_full",
+    "datagram_table_full_bytes",
 ];
+
+/// Those of [`LOSS_REASONS`] that count bytes, and not records.
+pub const LOSSES_IN_BYTES: [usize; 2] = [LOSS_NO_SLOT_BYTES, LOSS_NO_RUN_BYTES];
 
 /// See [`Record::Opened`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -256,7 +266,8 @@ impl Record<'_> {
             | Self::Segment(Segment { pid, .. })
             | Self::Closed(Closed { pid, .. })
             | Self::Adopted(Adopted { pid, .. })
-            | Self::Table(Table { pid, .. }) => (*pid != 0).then_some(*pid),
+            | Self::Table(Table { pid, .. })
+            | Self::Datagrams(Datagrams { pid, .. }) => (*pid != 0).then_some(*pid),
             _ => None,
         }
     }

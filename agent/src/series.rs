@@ -256,6 +256,29 @@ impl Series {
         );
     }
 
+    /// Datagrams, and their bytes, went through sockets. Who asks and who answers is not known of them.
+    pub fn datagrams(
+        &mut self,
+        process: ProcessKey,
+        direction: Direction,
+        datagrams: u64,
+        bytes: u64,
+    ) {
+        let direction = direction.label();
+        self.add(
+            process,
+            |plain| &mut plain.datagrams,
+            [direction, "udp", ""],
+            datagrams,
+        );
+        self.add(
+            process,
+            |plain| &mut plain.socket_bytes,
+            [direction, "", "udp"],
+            bytes,
+        );
+    }
+
     /// TCP segments were sent again.
     pub fn retransmits(&mut self, process: ProcessKey, role: Role, segments: u64) {
         self.add(

@@ -31,6 +31,12 @@ pub enum TcpSock {}
 pub enum UnixSock {}
 /// `struct unix_address`: the name of a Unix socket, and how long it is.
 pub enum UnixAddress {}
+/// `struct udp_sock`.
+pub enum UdpSock {}
+/// `struct sk_buff`.
+pub enum Packet {}
+/// `struct skb_shared_info`, which lies at a packet's end.
+pub enum PacketShared {}
 /// `struct msghdr`.
 pub enum Message {}
 /// `struct task_struct`.
@@ -129,12 +135,22 @@ types! {
     UNIX_ADDRESS_USERS: UnixAddress => u32;
     UNIX_ADDRESS_LENGTH: UnixAddress => u32;
     UNIX_ADDRESS_NAME: UnixAddress => u8;
+    UDP_PENDING: UdpSock => u32;
+    UDP_SEGMENT_BYTES: UdpSock => u16;
+    PACKET_HEAD: Packet => u64;
+    PACKET_END: Packet => u32;
+    PACKET_SEGMENT_BYTES: PacketShared => u16;
+    MESSAGE_FLAGS: Message => u32;
+    MESSAGE_CONTROL: Message => u64;
+    MESSAGE_CONTROL_BYTES: Message => u64;
     MESSAGE_ITER_KIND: Message => u8;
     MESSAGE_ITER_OFFSET: Message => u64;
     MESSAGE_ITER_SEGMENTS: Message => u64;
     MESSAGE_ITER_BUFFER: Message => u64;
     TASK_TGID: Task => u32;
     TASK_PID: Task => u32;
+    TASK_LEADER: Task => Typed<Task>;
+    TASK_EXECS: Task => u64;
     TASK_PARENT: Task => Typed<Task>;
     TASK_SIGNAL: Task => Typed<Signal>;
     TASK_START_BOOTTIME: Task => u64;
@@ -163,6 +179,8 @@ numbers! {
     ITER_SINGLE;
     /// `ITER_IOVEC`: a vector of buffers.
     ITER_VECTOR;
+    /// Arguments of `udp_recvmsg` and `udpv6_recvmsg`: 6 up to 5.18, 5 up to 6.18, then 4.
+    RECEIVE_ARITY;
     /// Arguments of `inet_csk_accept`: 4 up to 6.9, then 2.
     ACCEPT_ARITY;
     /// Arguments of `unix_accept`: 4 up to 6.9, then 3.

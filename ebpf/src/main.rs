@@ -8,6 +8,7 @@
 #![feature(asm_experimental_arch)]
 
 mod content;
+mod datagrams;
 mod kernel;
 mod output;
 mod process_life;

@@ -1,6 +1,7 @@
 //! Attach family: processes starting and ending.
 
 use crate::{
+    datagrams,
     kernel::{
         BPRM_FILENAME, Program, SIGNAL_LIVE, TASK_PARENT, TASK_PID, TASK_SIGNAL,
         TASK_START_BOOTTIME, TASK_TGID, Task, Typed, now_ns,
@@ -46,7 +47,12 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
 
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
-    let mut record = started(Typed(ctx.arg(0)), CAUSE_EXEC);
+    let task = Typed::<Task>(ctx.arg(0));
+    let mut run = datagrams::run(task);
+    // This exec is counted already.
+    run.execs = run.execs.wrapping_sub(1);
+    datagrams::ended(run);
+    let mut record = started(task, CAUSE_EXEC);
     let file = BPRM_FILENAME.load(Typed::<Program>(ctx.arg(2)));
     // SAFETY: the helper checks the address and ends the string inside the buffer.
     unsafe {
@@ -65,6 +71,7 @@ pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
     let task = Typed::<Task>(ctx.arg(0));
     // Threads end one by one; `live` has already been counted down for this one.
     if SIGNAL_LIVE.load(TASK_SIGNAL.load(task)) == 0 {
+        datagrams::ended(datagrams::run(task));
         output::submit(
             PROCESS_ENDED,
             ProcessEnded {

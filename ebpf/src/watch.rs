@@ -27,8 +27,8 @@ use sockmeter_abi::{
 };
 
 const AF_UNIX: u16 = 1;
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
+pub const AF_INET: u16 = 2;
+pub const AF_INET6: u16 = 10;
 const IPPROTO_TCP: u16 = 6;
 /// A stream, in either family.
 const SOCK_STREAM: u16 = 1;

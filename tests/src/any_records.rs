@@ -69,6 +69,8 @@ struct Outcome {
     snapshot: Snapshot,
     /// Bytes received and transmitted, as the kernel side counts.
     moved: [u64; 2],
+    /// Datagrams received and transmitted, and their bytes.
+    datagrams: [[u64; 2]; 2],
     /// Requests that began, as the readers tell.
     requests: u64,
     /// A reader lost its place.
@@ -108,6 +110,7 @@ fn run(script: &[u8], edge: Edge) -> Outcome {
         text: String::from_utf8_lossy(&text).into_owned(),
         snapshot,
         moved: host.moved(),
+        datagrams: host.datagrams(),
         requests: readers.requests,
         is_lost: readers.is_lost,
     }
@@ -116,17 +119,22 @@ fn run(script: &[u8], edge: Edge) -> Outcome {
 impl Outcome {
     /// Every byte and every request went somewhere (rule 21), and nothing goes on.
     fn check_balance(&self) {
-        for (direction, moved) in [Direction::Receive, Direction::Transmit]
+        let [datagrams, datagram_bytes] = self.datagrams;
+        for (at, direction) in [Direction::Receive, Direction::Transmit]
             .into_iter()
-            .zip(self.moved)
+            .enumerate()
         {
             let label = format!("direction=\"{}\"", direction.label());
-            for metric in [
-                "sockmeter_socket_bytes_total",
-                "sockmeter_payload_bytes_total",
+            let udp = format!("{label},transport=\"udp\"");
+            for (metric, label, moved) in [
+                ("sockmeter_socket_datagrams_total", &udp, datagrams),
+                ("sockmeter_socket_bytes_total", &udp, datagram_bytes),
+                ("sockmeter_payload_bytes_total", &label, self.moved),
             ] {
-                assert_eq!(self.sum(metric, &label), moved, "{metric} {label}");
+                assert_eq!(self.sum(metric, label), moved[at], "{metric} {label}");
             }
+            let all = self.sum("sockmeter_socket_bytes_total", &label);
+            assert_eq!(all, self.moved[at] + datagram_bytes[at], "{label}");
         }
         let finished = self.answered();
         let unanswered = self.sum("sockmeter_requests_unanswered_total", "");

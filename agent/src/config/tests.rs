@@ -46,6 +46,7 @@ fn the_example_mentions_every_key() {
     let Kernel {
         ring_bytes: _,
         connections_max: _,
+        datagram_processes_max: _,
         capture_bytes_max: _,
         drain_interval_milliseconds: _,
     } = kernel;
@@ -63,6 +64,7 @@ fn the_example_mentions_every_key() {
             &[
                 "ring_bytes",
                 "connections_max",
+                "datagram_processes_max",
                 "capture_bytes_max",
                 "drain_interval_milliseconds",
             ],
@@ -101,6 +103,7 @@ fn every_setting_is_read() {
         [kernel]
         ring_bytes = 8192
         connections_max = 1
+        datagram_processes_max = 2
         capture_bytes_max = 0
         drain_interval_milliseconds = 1000
         [series]
@@ -121,6 +124,7 @@ fn every_setting_is_read() {
             kernel: Kernel {
                 ring_bytes: 8192,
                 connections_max: 1,
+                datagram_processes_max: 2,
                 capture_bytes_max: 0,
                 drain_interval_milliseconds: 1000,
             },
@@ -139,6 +143,7 @@ fn limits_are_inclusive() {
     for (key, min, max) in [
         ("ring_bytes", 4096, 1_073_741_824),
         ("connections_max", 1, 1_048_576),
+        ("datagram_processes_max", 1, 65_536),
         ("capture_bytes_max", 0, 8192),
         ("drain_interval_milliseconds", 1, 1000),
     ] {
@@ -177,7 +182,7 @@ fn unknown_keys_are_named_with_their_line() {
     assert_eq!(
         refusal("listen = \":1\"\n\n[kernel]\nring_byte = 4096\n"),
         "s.toml:4:1: kernel.ring_byte: unknown key, expected one of `ring_bytes`, `connections_max`, \
-         `capture_bytes_max`, `drain_interval_milliseconds`"
+         `datagram_processes_max`, `capture_bytes_max`, `drain_interval_milliseconds`"
     );
     assert_eq!(
         refusal("[kernal]\nring_bytes = 4096\n"),

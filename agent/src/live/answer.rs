@@ -78,12 +78,8 @@ impl Live {
                 Sample::Count(missed),
             )?;
         }
-        let [.., untracked_bytes] = self.pipeline.losses();
-        snapshot.push(
-            "sockmeter_untracked_bytes_total",
-            &[],
-            Sample::Count(untracked_bytes),
-        )?;
+        let untracked_bytes = Sample::Count(self.pipeline.untracked_bytes());
+        snapshot.push("sockmeter_untracked_bytes_total", &[], untracked_bytes)?;
         let malformed = [("reason", "malformed")];
         if self.intake.malformed > 0 {
             let count = Sample::Count(self.intake.malformed);

@@ -1,9 +1,9 @@
 //! Reconciling: what the kernel counted against what its records told.
 
-use super::{Live, LiveError, PROC, now_ns};
+use super::{Live, LiveError, PROC, datagrams::stale, now_ns};
 use crate::{
     adoption,
-    records::{Address, ConnectionId, Record, Table, Transport, endpoints, role},
+    records::{Address, ConnectionId, Record, Table, Transport, datagrams::Run, endpoints, role},
 };
 use sockmeter_abi::{
     record::ORIGIN_ADOPTED,
@@ -19,9 +19,15 @@ impl Live {
     /// which no record explains is a loss.
     pub(super) fn settle(&mut self) -> Result<(), LiveError> {
         let resent = self.resent();
+        let runs: Vec<Run> = self.maps.datagrams.runs().collect();
         self.drain();
         for table in resent {
             self.push(Record::Table(table));
+        }
+        for run in runs {
+            if let Some(more) = self.datagrams.more(&self.maps.datagrams, run) {
+                self.push(Record::Datagrams(more));
+            }
         }
         self.reconcile_losses()
     }
@@ -51,6 +57,7 @@ impl Live {
         for (index, slot) in table {
             self.settle_slot(index, &slot)?;
         }
+        self.finish_lost_runs();
         self.end_lost_processes();
         self.push(Record::Losses(losses));
         Ok(())
@@ -138,6 +145,15 @@ impl Live {
                 remote: Address::unknown(Transport::Tcp),
             })
             .collect()
+    }
+
+    /// Takes in the datagrams of the runs whose end was lost.
+    fn finish_lost_runs(&mut self) {
+        for run in stale(self.maps.datagrams.runs().collect()) {
+            if let Some(last) = self.datagrams.finish(&mut self.maps.datagrams, run) {
+                self.push(Record::Datagrams(last));
+            }
+        }
     }
 
     /// Ends the processes whose end was lost.

@@ -1,5 +1,6 @@
 //! Records in, series out: the joints between the stages.
 
+mod datagrams;
 mod gaps;
 mod losses;
 mod order;

@@ -7,12 +7,13 @@
     reason = "the connection table is memory that the kernel writes"
 )]
 
+use super::datagrams::DatagramTable;
 use aya::{
     Ebpf,
     maps::{Array, Map, MapData, PerCpuArray, RingBuf, Stack},
 };
 use sockmeter_abi::{
-    field::LOSS_COUNTERS,
+    field::{LOSS_COUNTERS, LOSS_COUNTERS_USED},
     slot::{PHASE_FREE, Slot},
 };
 use std::{
@@ -46,17 +47,19 @@ pub struct KernelMaps {
     pub ring: Ring,
     /// The table of connections.
     pub slots: Slots,
+    /// The table of datagrams.
+    pub datagrams: DatagramTable,
     losses: PerCpuArray<MapData, [u64; LOSS_COUNTERS]>,
     armed: Array<MapData, u32>,
     /// Slots that nobody uses.
     free_slots: Stack<MapData, u32>,
 }
 
-fn take(ebpf: &mut Ebpf, map: &'static str) -> Result<Map, MapError> {
+pub(super) fn take(ebpf: &mut Ebpf, map: &'static str) -> Result<Map, MapError> {
     ebpf.take_map(map).ok_or(MapError::Missing(map))
 }
 
-fn refused(map: &'static str) -> impl Fn(aya::maps::MapError) -> MapError {
+pub(super) fn refused(map: &'static str) -> impl Fn(aya::maps::MapError) -> MapError {
     move |error| MapError::Refused {
         map,
         why: error.to_string(),
@@ -83,6 +86,7 @@ impl KernelMaps {
             armed: Array::try_from(take(ebpf, "ARMED")?).map_err(refused("ARMED"))?,
             losses: PerCpuArray::try_from(take(ebpf, "LOSSES")?).map_err(refused("LOSSES"))?,
             slots: Slots::map(slots, connections_max)?,
+            datagrams: DatagramTable::take(ebpf)?,
             free_slots: free,
         })
     }
@@ -110,9 +114,9 @@ impl KernelMaps {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn losses(&self) -> Result<[u64; LOSS_COUNTERS], MapError> {
+    pub fn losses(&self) -> Result<[u64; LOSS_COUNTERS_USED], MapError> {
         let per_cpu = self.losses.get(&0, 0).map_err(refused("LOSSES"))?;
-        let mut sums = [0; LOSS_COUNTERS];
+        let mut sums = [0; LOSS_COUNTERS_USED];
         for counters in per_cpu.iter() {
             for (sum, counter) in sums.iter_mut().zip(counters) {
                 *sum += counter;

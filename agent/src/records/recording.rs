@@ -87,7 +87,7 @@ mod tests {
                 after_end: false,
                 content: Cow::Owned((0..=255).collect()),
             }),
-            Record::Losses([0, 0, 0, 4, 0, 0, 0, 0]),
+            Record::Losses([0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0]),
             Record::Tick { time_ns: 9 },
         ];
         let mut file = b"# a comment\n\n".to_vec();

@@ -112,6 +112,7 @@ pub(super) struct Plain {
     pub(super) adopted: PlainFamily,
     pub(super) connect: PlainFamily,
     pub(super) socket_bytes: PlainFamily,
+    pub(super) datagrams: PlainFamily,
     pub(super) retransmits: PlainFamily,
     pub(super) payload: PlainFamily,
     pub(super) records_lost: PlainFamily,
@@ -133,6 +134,7 @@ impl Plain {
             adopted: family(const { named("sockmeter_connections_adopted_total") }),
             connect: family(const { named("sockmeter_connect_duration_seconds") }),
             socket_bytes: family(const { named("sockmeter_socket_bytes_total") }),
+            datagrams: family(const { named("sockmeter_socket_datagrams_total") }),
             retransmits: family(const { named("sockmeter_tcp_retransmits_total") }),
             payload: family(const { named("sockmeter_payload_bytes_total") }),
             records_lost: family(const { named("sockmeter_records_lost_total") }),
@@ -140,7 +142,7 @@ impl Plain {
     }
 
     /// All families, for what is done to each.
-    pub(super) fn each_mut(&mut self) -> [&mut PlainFamily; 15] {
+    pub(super) fn each_mut(&mut self) -> [&mut PlainFamily; 16] {
         // Every field by name, so that the compiler asks for a new one here.
         let Self {
             http_server_requests,
@@ -155,6 +157,7 @@ impl Plain {
             adopted,
             connect,
             socket_bytes,
+            datagrams,
             retransmits,
             payload,
             records_lost,
@@ -172,6 +175,7 @@ impl Plain {
             adopted,
             connect,
             socket_bytes,
+            datagrams,
             retransmits,
             payload,
             records_lost,

@@ -32,12 +32,22 @@ macro_rules! kernel_fields {
             UNIX_ADDRESS_USERS: 4, "unix_address", "refcnt.refs.counter";
             UNIX_ADDRESS_LENGTH: 4, "unix_address", "len";
             UNIX_ADDRESS_NAME: 0, "unix_address", "name";
+            UDP_PENDING: 4, "udp_sock", "pending";
+            UDP_SEGMENT_BYTES: 2, "udp_sock", "gso_size";
+            PACKET_HEAD: 8, "sk_buff", "head";
+            PACKET_END: 4, "sk_buff", "end";
+            PACKET_SEGMENT_BYTES: 2, "skb_shared_info", "gso_size";
+            MESSAGE_FLAGS: 4, "msghdr", "msg_flags";
+            MESSAGE_CONTROL: 8, "msghdr", "msg_control";
+            MESSAGE_CONTROL_BYTES: 8, "msghdr", "msg_controllen";
             MESSAGE_ITER_KIND: 1, "msghdr", "msg_iter.iter_type";
             MESSAGE_ITER_OFFSET: 8, "msghdr", "msg_iter.iov_offset";
             MESSAGE_ITER_SEGMENTS: 8, "msghdr", "msg_iter.__iov|msg_iter.iov";
             MESSAGE_ITER_BUFFER: 8, "msghdr", "msg_iter.ubuf";
             TASK_TGID: 4, "task_struct", "tgid";
             TASK_PID: 4, "task_struct", "pid";
+            TASK_LEADER: 8, "task_struct", "group_leader";
+            TASK_EXECS: 8, "task_struct", "self_exec_id";
             TASK_PARENT: 8, "task_struct", "real_parent";
             TASK_SIGNAL: 8, "task_struct", "signal";
             TASK_START_BOOTTIME: 8, "task_struct", "start_boottime|real_start_time";
@@ -63,6 +73,7 @@ macro_rules! kernel_enumerators {
 macro_rules! kernel_arities {
     ($use:ident) => {
         $use! {
+            RECEIVE_ARITY: "udp_recvmsg";
             ACCEPT_ARITY: "inet_csk_accept";
             UNIX_ACCEPT_ARITY: "unix_accept";
         }
@@ -71,8 +82,14 @@ macro_rules! kernel_arities {
 
 /// Per-CPU loss counters: entry `record::KIND` counts records of that kind that found no room in the
 /// ring; the entries that no kind uses are named below. A power of two.
-pub const LOSS_COUNTERS: usize = 8;
+pub const LOSS_COUNTERS: usize = 16;
+/// Those of them that are in use: the first ones.
+pub const LOSS_COUNTERS_USED: usize = 11;
 /// Connections for which no slot was free.
 pub const LOSS_NO_SLOT: usize = 0;
 /// Bytes moved on connections without a slot.
 pub const LOSS_NO_SLOT_BYTES: usize = 7;
+/// Datagrams of processes that found no room in the table of runs.
+pub const LOSS_NO_RUN: usize = 9;
+/// Bytes of such datagrams.
+pub const LOSS_NO_RUN_BYTES: usize = 10;

@@ -3,6 +3,7 @@
 //! Every record starts with its kind (`u16`, first field). Times are `CLOCK_MONOTONIC` nanoseconds,
 //! the clock of `bpf_ktime_get_ns`. Pids are thread group ids in the initial pid namespace.
 
+use crate::datagram::Run;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// [`Opened`]: a connection was established (connect) or taken over by a process (accept).
@@ -17,6 +18,8 @@ pub const CLOSED: u16 = 4;
 pub const PROCESS_STARTED: u16 = 5;
 /// [`ProcessEnded`]: the last thread of a process ended.
 pub const PROCESS_ENDED: u16 = 6;
+/// [`RunMark`]: a program uses datagrams, or will use no more. (7 is taken by a loss counter.)
+pub const RUN_MARK: u16 = 8;
 
 /// The role is not known to the kernel side: the connection was open before the probes.
 pub const ROLE_UNKNOWN: u8 = 0;
@@ -236,6 +239,21 @@ pub struct ProcessEnded {
     pub time_ns: u64,
 }
 
+/// A program moved its first datagram; or one that did has ended, or another took its place, which comes ahead of the
+/// record that tells so. Its counts are in the table.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct RunMark {
+    /// [`RUN_MARK`].
+    pub kind: u16,
+    /// Not zero: it is over.
+    pub is_over: u16,
+    /// Always zero.
+    pub reserved: u32,
+    /// Which.
+    pub run: Run,
+}
+
 const _: () = assert!(size_of::<Endpoints>() == 40);
 const _: () = assert!(size_of::<Opened>() == 80);
 const _: () = assert!(size_of::<Named>() == 192);
@@ -244,3 +262,4 @@ const _: () = assert!(size_of::<Segment>() == 64);
 const _: () = assert!(size_of::<Closed>() == 56);
 const _: () = assert!(size_of::<ProcessStarted>() == 136);
 const _: () = assert!(size_of::<ProcessEnded>() == 16);
+const _: () = assert!(size_of::<RunMark>() == 24);

@@ -10,6 +10,7 @@
 )]
 
 mod checks;
+mod datagrams;
 mod others;
 mod overload;
 mod queue;

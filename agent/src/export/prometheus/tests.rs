@@ -64,7 +64,7 @@ fn text_is_as_specified() {
     assert_eq!(
         lines_of(&text, "sockmeter_socket_bytes_total"),
         [
-            "# HELP sockmeter_socket_bytes_total Bytes that the process read from and wrote to its connections.",
+            "# HELP sockmeter_socket_bytes_total Bytes that the process read from and wrote to its sockets.",
             "# TYPE sockmeter_socket_bytes_total counter",
             r#"sockmeter_socket_bytes_total{service_name="a\"b\\c\nd",direction="receive",role="server",transport="tcp"} 18446744073709551615"#,
             r#"sockmeter_socket_bytes_total{service_name="a\"b\\c\nd",direction="transmit",role="client",transport="tcp"} 5"#,
@@ -97,7 +97,7 @@ fn open_metrics_differs_in_metadata_only() {
     };
     assert_eq!(samples(&text), samples(&open_metrics));
     assert!(open_metrics.contains(
-        "# HELP sockmeter_socket_bytes Bytes that the process read from and wrote to its connections.\n\
+        "# HELP sockmeter_socket_bytes Bytes that the process read from and wrote to its sockets.\n\
          # TYPE sockmeter_socket_bytes counter\n\
          # UNIT sockmeter_socket_bytes bytes\n"
     ));

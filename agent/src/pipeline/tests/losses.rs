@@ -5,12 +5,12 @@ use super::*;
 #[test]
 fn losses_grow_by_what_is_new() {
     let mut bench = Bench::new();
-    bench.push(Record::Losses([0, 2, 0, 5, 0, 0, 0, 1000]));
-    bench.push(Record::Losses([0, 2, 0, 7, 0, 0, 0, 1500]));
+    bench.push(Record::Losses([0, 2, 0, 5, 0, 0, 0, 1000, 0, 0, 0]));
+    bench.push(Record::Losses([0, 2, 0, 7, 0, 0, 0, 1500, 0, 0, 0]));
     // The counters never go back; if they seem to, nothing is counted twice.
-    bench.push(Record::Losses([0, 2, 0, 6, 0, 0, 0, 1500]));
-    bench.push(Record::Losses([0, 2, 0, 8, 0, 0, 0, 1500]));
-    // Bytes of connections that are not followed are no records.
+    bench.push(Record::Losses([0, 2, 0, 6, 0, 0, 0, 1500, 0, 0, 0]));
+    bench.push(Record::Losses([0, 2, 0, 8, 0, 0, 0, 1500, 0, 0, 0]));
+    // Bytes that nobody was told of are no records.
     assert_eq!(
         bench.series("sockmeter_records_lost_total"),
         [
@@ -18,7 +18,10 @@ fn losses_grow_by_what_is_new() {
             "{reason=\"ring_full_segment\"} 8"
         ]
     );
-    assert_eq!(bench.pipeline.losses(), [0, 2, 0, 8, 0, 0, 0, 1500]);
+    assert_eq!(
+        bench.pipeline.losses(),
+        [0, 2, 0, 8, 0, 0, 0, 1500, 0, 0, 0]
+    );
 }
 
 #[test]
