@@ -64,16 +64,14 @@ def opened(done, count):
     held.extend(connect() for _ in range(int(count)))
 
 
+# The same, with sockets that have names of their own.
+def named(done, count):
+    held.extend(connect(f"/run/work/{os.getpid()}-{number}.sock") for number in range(int(count)))
+
+
 def close(done):
     while held:
         held.pop().close()
-
-
-# A client whose socket has a name of its own.
-def bound(done, count):
-    with connect(f"/run/work/own-{os.getpid()}.sock") as connection:
-        for _ in range(int(count)):
-            ask(done, connection, "/ok")
 
 
 # Bytes that are no protocol, to a server that sends them back.
@@ -240,9 +238,9 @@ def fails(done):
 
 COMMANDS = {
     "open": opened,
+    "named": named,
     "get": get,
     "close": close,
-    "bound": bound,
     "garbage": garbage,
     "ways": ways,
     "files": files,
