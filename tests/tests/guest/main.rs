@@ -22,3 +22,4 @@ mod shapes;
 mod start_stop;
 mod truth;
 mod unix;
+mod unix_ways;
