@@ -5,6 +5,7 @@
 
 mod answer;
 mod datagrams;
+mod listeners;
 mod reconcile;
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     pipeline::{Pipeline, Steer},
     probes::{ProbeError, Probes},
     records::{
-        ConnectionId, Direction, KernelMaps, Record,
+        ConnectionId, Direction, Facts, KernelMaps, Record,
         datagrams::Mark,
         maps::{MapError, Slots},
         recording,
@@ -24,6 +25,7 @@ use crate::{
     serve::Ask,
 };
 use datagrams::Told;
+use listeners::Listening;
 use rustix::time::{ClockId, clock_gettime};
 use sockmeter_abi::{RECEIVE, TRANSMIT};
 use std::{
@@ -79,6 +81,7 @@ pub struct Live {
     ticked_ns: u64,
     /// What the kernel's loss counters said last.
     losses: [u64; sockmeter_abi::field::LOSS_COUNTERS_USED],
+    listening: Listening,
 }
 
 /// What stands between the ring and the pipeline.
@@ -150,7 +153,9 @@ impl Intake {
             let known = |pid| !pipeline.wants_facts(pid);
             let found = crate::identity::process::read_with_ancestors(&self.proc_root, pid, &known);
             for facts in found {
-                self.put(Record::Process(facts), pipeline, slots);
+                if !is_next_process(&facts, &record) {
+                    self.put(Record::Process(facts), pipeline, slots);
+                }
             }
         }
         if let Record::Started(started) = &record {
@@ -183,6 +188,13 @@ impl Intake {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether `/proc` told of the process that got the pid after the one that the record is about. Its own record is
+/// still in the ring.
+fn is_next_process(facts: &Facts, record: &Record<'_>) -> bool {
+    matches!(record, Record::Datagrams(moved)
+        if moved.pid == facts.pid && !facts.started_at(moved.start_boottime_ns))
 }
 
 /// The pipeline's words to the kernel side.
@@ -231,8 +243,9 @@ impl Live {
             pause_min: Duration::from_millis(config.kernel.drain_interval_milliseconds.into()),
             ticked_ns: 0,
             losses: [0; sockmeter_abi::field::LOSS_COUNTERS_USED],
+            listening: Listening::default(),
         };
-        live.adopt();
+        live.walk();
         live.drain();
         memory::give_back();
         Ok(live)
@@ -248,19 +261,24 @@ impl Live {
         self.pipeline.connections_open()
     }
 
-    /// Takes up what was open before the probes: they are attached, so nothing falls in between.
-    fn adopt(&mut self) {
-        match adoption::list(Path::new(PROC), now_ns()) {
-            Ok(adopted) => {
-                for adopted in adopted {
-                    let record = Record::Adopted(adopted);
-                    self.intake
-                        .push(record, &mut self.pipeline, &self.maps.slots);
-                }
+    /// Takes up the connections and listening sockets that no program has seen. The kernel side follows each
+    /// from the moment at which the walk comes by it, and what happens to it then is in the ring behind this.
+    fn walk(&mut self) {
+        let time_ns = now_ns();
+        self.listening.walked(time_ns);
+        let told = match self.probes.walk() {
+            Ok(told) => told,
+            Err(error) => {
+                self.listening.cannot_walk(&error);
+                return;
             }
-            Err(error) => tracing::warn!(
-                "cannot list the connections that are already open, they count from their first use: {error}"
-            ),
+        };
+        for adopted in adoption::read(&told, time_ns) {
+            if !self.pipeline.knows(adopted.connection) {
+                let record = Record::Adopted(adopted);
+                self.intake
+                    .push(record, &mut self.pipeline, &self.maps.slots);
+            }
         }
     }
 
@@ -274,6 +292,7 @@ impl Live {
             match tokio::time::timeout(pause, asks.recv()).await {
                 Ok(Some(ask)) => {
                     self.settle()?;
+                    self.read_listeners()?;
                     self.answer(ask);
                 }
                 Ok(None) => break,

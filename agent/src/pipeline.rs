@@ -10,7 +10,9 @@
 
 mod account;
 mod datagrams;
+mod held;
 mod life;
+mod listeners;
 mod order;
 mod steer;
 #[cfg(test)]
@@ -22,15 +24,17 @@ use crate::{
     identity::{Identity, ProgramKey},
     protocol::{
         Loss, Piece,
-        conversation::{Conversation, Moment},
+        conversation::{Conversation, Moment, Reading},
     },
     records::{Address, Closed, LOSS_REASONS, LOSSES_IN_BYTES, Record, Segment},
     series::{ProcessKey, Series, Settings, Snapshot},
 };
 use account::tell_account;
+use held::Held;
 use life::Beginning;
+use listeners::Listeners;
 use std::collections::HashMap;
-use steer::steer_capture;
+use steer::{Needless, steer_capture};
 pub use steer::{Steer, Unsteered};
 
 /// What the stages keep with a connection.
@@ -41,8 +45,12 @@ struct Talk {
     pairing: Pairing,
     process: ProcessKey,
     program: ProgramKey,
+    /// [`Identity::changes`] when `program` was asked for.
+    changes: u64,
+    held: Held,
     /// The kernel side was told to capture nothing.
     is_told: bool,
+    needless: Needless,
     /// Received segments that wait for the record of a send.
     waiting: Vec<Segment<'static>>,
     /// The connection's end, which waits for it too.
@@ -55,6 +63,7 @@ pub struct Pipeline {
     identity: Identity,
     series: Series,
     processes: HashMap<ProgramKey, ProcessKey>,
+    listeners: Listeners,
     losses: [u64; LOSS_REASONS.len()],
     /// Connections on which segments wait, or have waited since the last tick.
     waiting: Vec<ConnectionId>,
@@ -69,6 +78,7 @@ impl Pipeline {
             identity: Identity::new(),
             series: Series::new(settings),
             processes: HashMap::new(),
+            listeners: Listeners::default(),
             losses: [0; LOSS_REASONS.len()],
             waiting: Vec::new(),
             now_ns: 0,
@@ -91,6 +101,7 @@ impl Pipeline {
                 self.table(table);
             }
             Record::Datagrams(datagrams) => self.datagrams(&datagrams),
+            Record::Listener(listener) => self.listener(&listener),
             Record::Losses(totals) => self.lost(totals),
             Record::Tick { time_ns } => {
                 self.release_all(steer);
@@ -117,6 +128,11 @@ impl Pipeline {
             .map(|(id, connection)| (id, connection.slot))
     }
 
+    /// Whether a connection is open here.
+    pub fn knows(&self, id: ConnectionId) -> bool {
+        self.connections.contains(id)
+    }
+
     /// How many connections are open.
     pub fn connections_open(&self) -> usize {
         self.connections.len()
@@ -137,6 +153,7 @@ impl Pipeline {
     pub fn snapshot(&mut self) -> Snapshot {
         // All records that there are have been pushed: a connection that has ended counts as such.
         self.release_ended();
+        self.end_programs();
         self.series.snapshot(self.now_ns)
     }
 
@@ -160,11 +177,12 @@ impl Pipeline {
         let holder = self
             .connections
             .get_mut(id)
-            .map(|connection| connection.pid);
+            .map(|connection| (connection.pid, connection.talk.changes));
         if holder.is_none() && !self.take_up(segment) {
             return;
         }
-        if holder.is_some_and(|pid| pid != segment.pid) {
+        // A process that runs another program now, or another one with its pid, is another one too.
+        if holder.is_some_and(|holder| holder != (segment.pid, self.identity.changes())) {
             self.hand_over(id, segment.pid);
         }
         let Some(connection) = self.connections.get_mut(id) else {
@@ -183,6 +201,7 @@ impl Pipeline {
             segment.time_ns,
         );
         let pieces = connection.add(segment);
+        let pieces = connection.talk.needless.hide(segment, pieces);
         let moment = Moment {
             begin_ns: segment.begin_ns,
             time_ns: segment.time_ns,
@@ -271,11 +290,7 @@ impl Pipeline {
         self.now_ns = self.now_ns.max(time_ns);
         self.connections.tick(self.now_ns);
         self.identity.tick(self.now_ns);
-        for program in self.identity.drain_ended() {
-            if let Some(process) = self.processes.remove(&program) {
-                self.series.end_process(process, self.now_ns);
-            }
-        }
+        self.end_programs();
         self.series.tick(self.now_ns);
     }
 }
@@ -322,11 +337,12 @@ fn read(
         is_joined,
         pairing,
         process,
+        held,
         ..
     } = &mut connection.talk;
     let process = *process;
     let protocol_before = conversation.protocol();
-    let account = conversation.read(direction, piece, moment, &mut |heard| {
+    let Reading { moved, kept } = conversation.read(direction, piece, moment, &mut |heard| {
         let end = End {
             role: heard.role,
             protocol: heard.protocol,
@@ -352,7 +368,12 @@ fn read(
         "" => conversation.protocol(),
         known => known,
     };
-    tell_account(series, process, protocol, direction, account);
+    if let Some(kept) = kept {
+        held.tell(series, process, protocol, kept);
+    }
+    let kept_bytes = piece.length_bytes().saturating_sub(moved.bytes());
+    Held::keep(series, process, direction, kept_bytes);
+    tell_account(series, process, protocol, direction, moved);
 }
 
 /// A finding becomes counts.

@@ -3,7 +3,10 @@
 //! One refused program costs one feature, never the agent; what is essential for it is said by each
 //! program in its family's list.
 
+pub mod adoption;
 pub mod datagrams;
+pub mod listeners;
+mod on_demand;
 pub mod process_life;
 pub mod socket_io;
 pub mod socket_life;
@@ -41,6 +44,10 @@ pub enum Attach {
     Entry(&'static str),
     /// The return of a kernel function (5.5, x86-64).
     Exit(&'static str),
+    /// To nothing: the agent runs it over all of the kernel's objects of a kind (5.8).
+    Walk(&'static str),
+    /// To nothing: the agent runs it with arguments of its own, as if a tracepoint had been passed (5.10).
+    Asked,
 }
 
 impl Attach {
@@ -50,20 +57,37 @@ impl Attach {
             Self::Tracepoint(_) => "tp_btf",
             Self::Entry(_) => "fentry",
             Self::Exit(_) => "fexit",
+            Self::Walk(_) => "iter",
+            Self::Asked => "raw_tp",
         }
     }
 
-    /// The function or tracepoint.
+    /// The function, tracepoint or kind of objects; empty where there is none.
     pub const fn target(self) -> &'static str {
         match self {
-            Self::Tracepoint(target) | Self::Entry(target) | Self::Exit(target) => target,
+            Self::Tracepoint(target)
+            | Self::Entry(target)
+            | Self::Exit(target)
+            | Self::Walk(target) => target,
+            Self::Asked => "",
+        }
+    }
+
+    /// What the kernel's types call it.
+    fn type_name(self) -> String {
+        match self {
+            Self::Tracepoint(name) => format!("btf_trace_{name}"),
+            Self::Entry(name) | Self::Exit(name) => name.to_owned(),
+            Self::Walk(objects) => format!("bpf_iter_{objects}"),
+            Self::Asked => String::new(),
         }
     }
 
     fn exists(self, btf: &KernelBtf) -> bool {
         match self {
             Self::Tracepoint(name) => btf.has_tracepoint(name),
-            Self::Entry(name) | Self::Exit(name) => btf.has_function(name),
+            Self::Entry(_) | Self::Exit(_) | Self::Walk(_) => btf.has_function(&self.type_name()),
+            Self::Asked => true,
         }
     }
 }
@@ -98,6 +122,8 @@ pub const ALL: &[&Family] = &[
     &unix_life::FAMILY,
     &unix_io::FAMILY,
     &datagrams::FAMILY,
+    &listeners::FAMILY,
+    &adoption::FAMILY,
 ];
 
 /// Families that take places in the connection table, and the program that gives those places back: without it
@@ -245,6 +271,9 @@ impl Probes {
             Loaded::FExit(loaded) => loaded
                 .load(target, btf)
                 .and_then(|()| loaded.attach().map(drop)),
+            // Nothing to attach to: see `on_demand`.
+            Loaded::Iter(loaded) => loaded.load(target, btf),
+            Loaded::RawTracePoint(loaded) => loaded.load(),
             _ => return Err(format!("program {} is of an unexpected type", program.name)),
         }
         .map_err(|error| explain(&error))
@@ -300,9 +329,7 @@ fn wanted() -> HashSet<String> {
     kernel_enumerators!(enumerators);
     kernel_arities!(arities);
     for program in ALL.iter().flat_map(|family| family.programs) {
-        let target = program.attach.target();
-        names.insert(target.to_owned());
-        names.insert(format!("btf_trace_{target}"));
+        names.insert(program.attach.type_name());
     }
     names
 }

@@ -51,6 +51,8 @@ pub enum Record<'a> {
     Table(Table),
     /// Edge: datagrams that a process sent and received since it was told last.
     Datagrams(Datagrams),
+    /// Edge: what a listening socket looks like now.
+    Listener(Listener),
     /// Edge: what was lost so far, in the order of [`LOSS_REASONS`]; only ever grows.
     Losses([u64; LOSS_REASONS.len()]),
     /// Edge: time went on.
@@ -188,7 +190,10 @@ pub struct Closed {
 pub struct Adopted {
     /// Which.
     pub connection: ConnectionId,
-    /// From the listening sockets; unknown where they do not tell.
+    /// Its place in the kernel's table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u32>,
+    /// From the socket itself, or from its other end; unknown where they do not tell.
     pub role: Role,
     /// The process that holds it.
     pub pid: u32,
@@ -230,6 +235,27 @@ pub struct Table {
     pub remote: Address,
 }
 
+/// See [`Record::Listener`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// Which socket.
+    pub socket: ConnectionId,
+    /// Does it still listen? If not, the numbers below are zero.
+    pub listening: bool,
+    /// The process that holds it.
+    pub pid: u32,
+    /// Where it listens.
+    pub port: u16,
+    /// Connections that wait to be accepted.
+    pub length: u32,
+    /// How many may wait.
+    pub limit: u32,
+    /// Packets that it dropped since it began to listen.
+    pub drops: u32,
+    /// When this was read.
+    pub time_ns: u64,
+}
+
 /// See [`Record::Started`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
@@ -267,7 +293,8 @@ impl Record<'_> {
             | Self::Closed(Closed { pid, .. })
             | Self::Adopted(Adopted { pid, .. })
             | Self::Table(Table { pid, .. })
-            | Self::Datagrams(Datagrams { pid, .. }) => (*pid != 0).then_some(*pid),
+            | Self::Datagrams(Datagrams { pid, .. })
+            | Self::Listener(Listener { pid, .. }) => (*pid != 0).then_some(*pid),
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! Labels to counters, gauges and histograms; the cap on series.
 
+mod accept;
 pub mod catalogue;
 mod family;
 mod hash;
@@ -13,11 +14,13 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+pub use accept::AcceptQueue;
 pub use histogram::Bounds;
 pub use process::ProcessKey;
 pub use snapshot::{Family, Point, Sample, Snapshot, UnknownMetric, Value};
 
 use crate::connections::{Direction, Role};
+use accept::Accept;
 use catalogue::named;
 use family::Key;
 use http::{ClientKey, ServerKey};
@@ -79,6 +82,7 @@ pub struct Series {
     http_server: family::Family<ServerKey>,
     http_client: family::Family<ClientKey>,
     plain: Plain,
+    accept: Accept,
 }
 
 impl Series {
@@ -105,6 +109,7 @@ impl Series {
             http_server: family::Family::new(http_server, series_max_per_metric, &bounds),
             http_client: family::Family::new(http_client, series_max_per_metric, &bounds),
             plain: Plain::new(series_max_per_metric, &bounds),
+            accept: Accept::new(series_max_per_metric, &bounds),
             bounds,
         }
     }
@@ -306,6 +311,12 @@ impl Series {
         );
     }
 
+    /// Moves the number of bytes that have no outcome yet by `delta`.
+    pub fn payload_pending(&mut self, process: ProcessKey, direction: Direction, delta: i64) {
+        let labels = [direction.label(), "", ""];
+        self.shift(process, Gauge::PendingBytes, labels, delta);
+    }
+
     /// Records could not be counted.
     pub fn records_lost(&mut self, reason: &'static str, records: u64) {
         self.plain
@@ -320,6 +331,9 @@ impl Series {
         take(&mut snapshot, &mut self.http_server);
         take(&mut snapshot, &mut self.http_client);
         for family in self.plain.each_mut() {
+            take(&mut snapshot, family);
+        }
+        for family in self.accept.each_mut() {
             take(&mut snapshot, family);
         }
         self.forget(now_ns, true);
@@ -363,6 +377,9 @@ impl Series {
         self.http_server.forget(&forgotten.owners);
         self.http_client.forget(&forgotten.owners);
         for family in self.plain.each_mut() {
+            family.forget(&forgotten.owners);
+        }
+        for family in self.accept.each_mut() {
             family.forget(&forgotten.owners);
         }
     }

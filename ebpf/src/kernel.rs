@@ -37,6 +37,12 @@ pub enum UdpSock {}
 pub enum Packet {}
 /// `struct skb_shared_info`, which lies at a packet's end.
 pub enum PacketShared {}
+/// `struct inet_bind_bucket`: what the kernel keeps of a local port that is in use.
+pub enum BindBucket {}
+/// `struct net`: a network namespace.
+pub enum Net {}
+/// `struct file`.
+pub enum File {}
 /// `struct msghdr`.
 pub enum Message {}
 /// `struct task_struct`.
@@ -124,6 +130,13 @@ types! {
     SOCK_PROTOCOL: Sock => u16;
     SOCK_TYPE: Sock => u16;
     SOCK_STATE: Sock => u8;
+    SOCK_COOKIE: Sock => u64;
+    SOCK_NET: Sock => Typed<Net>;
+    SOCK_USER_LOCKS: Sock => u8;
+    SOCK_QUEUE_LENGTH: Sock => u32;
+    SOCK_QUEUE_LIMIT: Sock => u32;
+    SOCK_DROPS: Sock => u32;
+    NET_INODE: Net => u32;
     SOCKET_SOCK: Socket => Typed<Sock>;
     TCP_CLOCK_NS: TcpSock => u64;
     TCP_NEXT_SEQUENCE: TcpSock => u32;
@@ -143,6 +156,8 @@ types! {
     MESSAGE_FLAGS: Message => u32;
     MESSAGE_CONTROL: Message => u64;
     MESSAGE_CONTROL_BYTES: Message => u64;
+    TCP_BIND_BUCKET: TcpSock => Typed<BindBucket>;
+    BUCKET_REUSE: BindBucket => i8;
     MESSAGE_ITER_KIND: Message => u8;
     MESSAGE_ITER_OFFSET: Message => u64;
     MESSAGE_ITER_SEGMENTS: Message => u64;
@@ -216,6 +231,17 @@ pub fn now_ns() -> u64 {
 pub fn tcp(sock: Typed<Sock>) -> Typed<TcpSock> {
     // SAFETY: the verifier knows `sock` as `struct sock`; the result is null or a typed pointer.
     Typed(unsafe { bpf_skc_to_tcp_sock(sock.0.cast_mut().cast()) }.cast())
+}
+
+/// TCP's number of the next byte that the process reads; zero for any other socket.
+#[inline(always)]
+pub fn read_sequence(sock: Typed<Sock>) -> u32 {
+    let tcp = tcp(sock);
+    if tcp.0.is_null() || !TCP_READ_SEQUENCE.present() {
+        0
+    } else {
+        TCP_READ_SEQUENCE.load(tcp)
+    }
 }
 
 /// Word `index` of a tracing context: the arguments, then the return value. Written as inline assembly

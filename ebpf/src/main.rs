@@ -7,9 +7,11 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod adoption;
 mod content;
 mod datagrams;
 mod kernel;
+mod listeners;
 mod output;
 mod process_life;
 mod socket_io;

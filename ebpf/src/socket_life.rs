@@ -3,9 +3,9 @@
 use crate::{
     kernel::{
         ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE, Typed,
-        now_ns, tcp, word,
+        now_ns, read_sequence, tcp, word,
     },
-    output, stream,
+    listeners, output, stream,
     watch::{self, Followed},
 };
 use aya_ebpf::{
@@ -50,12 +50,15 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
             if let Some((Followed { index, slot }, connect_ns)) = connect_succeeded(sock) {
                 // SAFETY: a live map value.
                 let slot = unsafe { &mut *slot };
-                stream::reading_begins(sock, slot);
+                slot.read_sequence = read_sequence(sock);
                 output::opened(index, slot, connect_ns);
             }
         }
         (SYN_SENT, CLOSE) => connect_failed(sock, SOCK_ERROR.load(sock) as u16),
-        (CLOSE | LISTEN | SYN_RECV, _) | (_, ESTABLISHED | CLOSE_WAIT | LISTEN) => {}
+        (_, LISTEN) => listeners::begins(sock),
+        // A new server socket also comes from there (to SYN_RECV), as a copy that still has the cookie too.
+        (LISTEN, CLOSE) => listeners::ends(sock),
+        (CLOSE | LISTEN | SYN_RECV, _) | (_, ESTABLISHED | CLOSE_WAIT) => {}
         // What has arrived can still be read: then the end is told when the process lets go.
         (_, CLOSE) if is_unread(sock) => keep(sock),
         (_, CLOSE) => closed(sock),
@@ -252,7 +255,7 @@ pub fn socket_accept(ctx: FExitContext) -> i32 {
     slot.role = ROLE_SERVER;
     slot.phase = PHASE_OPEN;
     watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
-    stream::reading_begins(sock, slot);
+    slot.read_sequence = read_sequence(sock);
     output::opened(index, slot, 0);
     0
 }

@@ -1,22 +1,19 @@
 //! Stream: counts the bytes of one call on a stream socket, and tells the agent of it.
 
 use crate::{
-    content,
+    adoption, content,
     kernel::{
         LAST_DATA_TICKS, Message, Sock, TCP_CLOCK_NS, TCP_READ_SEQUENCE, TCP_UPPER_LAYER, TICK_NS,
         TcpSock, Typed, now_ns, tcp, ticks,
     },
     output, unix_name,
-    watch::{self, Followed},
+    watch::{self, Before, Followed},
 };
 use core::ptr;
 use sockmeter_abi::{
     CAPTURE_TAIL_BYTES, CAPTURE_WINDOW_BYTES, RECEIVE, TRANSMIT,
     field::LOSS_NO_SLOT_BYTES,
-    record::{
-        ORIGIN_ADOPTED, PLACE_AFTER_END, PLACE_IN_ORDER, PLACE_OVERTAKES, ROLE_UNKNOWN, SEGMENT,
-        Segment,
-    },
+    record::{PLACE_AFTER_END, PLACE_IN_ORDER, PLACE_OVERTAKES, SEGMENT, Segment},
     slot::{PHASE_CLOSED, PHASE_OPEN, Slot},
 };
 
@@ -118,15 +115,8 @@ fn segment(
         Some(followed) => followed,
         // AF_INET's functions serve datagrams too; those of Unix sockets have others.
         None if lane != Lane::Unix && !watch::is_tcp(sock) => return,
-        None => match adopt(lane, sock, pid, time_ns) {
-            Some(followed) => {
-                if direction == RECEIVE {
-                    // SAFETY: a live map value. Its bytes are read already.
-                    let slot = unsafe { &mut *followed.slot };
-                    slot.read_sequence = slot.read_sequence.wrapping_sub(length as u32);
-                }
-                followed
-            }
+        None => match adopt(lane, sock, pid, direction, length as u32, time_ns) {
+            Some(followed) => followed,
             None => return output::lost(LOSS_NO_SLOT_BYTES, length as u64),
         },
     };
@@ -261,26 +251,37 @@ fn with_content(lane: Lane, record: Segment, message: Typed<Message>, wanted: u3
     output::submit_draft(draft, captured_bytes)
 }
 
-/// Begins to follow a connection that was open before the probes.
+/// Begins to follow a connection that was open before the probes and that no walk has found. `length` bytes of
+/// it have just been moved.
 #[inline(always)]
-fn adopt(lane: Lane, sock: Typed<Sock>, pid: u32, time_ns: u64) -> Option<Followed> {
-    let Followed { index, slot } = watch::follow(sock)?;
+fn adopt(
+    lane: Lane,
+    sock: Typed<Sock>,
+    pid: u32,
+    direction: usize,
+    length: u32,
+    time_ns: u64,
+) -> Option<Followed> {
+    let before = Before {
+        pid,
+        role: if lane == Lane::Unix {
+            unix_name::role(sock)
+        } else {
+            adoption::told_role(sock)
+        },
+        phase: PHASE_OPEN,
+        time_ns,
+    };
+    let Followed { index, slot } = watch::adopt(sock, before)?;
     // SAFETY: a live map value.
     let slot_ref = unsafe { &mut *slot };
-    slot_ref.opened_ns = time_ns;
-    slot_ref.pid = pid;
-    slot_ref.role = if lane == Lane::Unix {
-        unix_name::role(sock)
-    } else {
-        ROLE_UNKNOWN
-    };
-    slot_ref.origin = ORIGIN_ADOPTED;
-    slot_ref.phase = PHASE_OPEN;
-    watch::endpoints(sock, ptr::addr_of_mut!(slot_ref.endpoints));
+    // If a walk has found it meanwhile, the agent is told twice, which it minds no more than once.
     if lane == Lane::Unix {
         unix_name::opened(sock, index, slot_ref, 0);
     } else {
-        reading_begins(sock, slot_ref);
+        if direction == RECEIVE {
+            slot_ref.read_sequence = slot_ref.read_sequence.wrapping_sub(length);
+        }
         output::opened(index, slot_ref, 0);
     }
     Some(Followed { index, slot })
@@ -300,15 +301,6 @@ fn taken_otherwise(tcp: Typed<TcpSock>, slot: &mut Slot, length: u32) -> u64 {
     match slot.read_sequence.wrapping_sub(before) as i32 {
         ..=1 => 0,
         bytes => bytes as u64,
-    }
-}
-
-/// From here on the bytes that a process reads are compared with TCP's own count.
-#[inline(always)]
-pub fn reading_begins(sock: Typed<Sock>, slot: &mut Slot) {
-    let tcp = tcp(sock);
-    if !tcp.0.is_null() && TCP_READ_SEQUENCE.present() {
-        slot.read_sequence = TCP_READ_SEQUENCE.load(tcp);
     }
 }
 

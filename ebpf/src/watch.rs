@@ -3,7 +3,7 @@
 use crate::{
     kernel::{
         SOCK_FAMILY, SOCK_LOCAL_PORT, SOCK_LOCAL_V4, SOCK_LOCAL_V6, SOCK_PROTOCOL,
-        SOCK_REMOTE_PORT, SOCK_REMOTE_V4, SOCK_REMOTE_V6, SOCK_TYPE, Sock, Typed,
+        SOCK_REMOTE_PORT, SOCK_REMOTE_V4, SOCK_REMOTE_V6, SOCK_TYPE, Sock, Typed, read_sequence,
     },
     output,
 };
@@ -22,7 +22,7 @@ use core::ptr;
 use sockmeter_abi::{
     CONNECTIONS_MAX_DEFAULT,
     field::LOSS_NO_SLOT,
-    record::{Endpoints, TRANSPORT_TCP, TRANSPORT_UNIX},
+    record::{Endpoints, ORIGIN_ADOPTED, TRANSPORT_TCP, TRANSPORT_UNIX},
     slot::{PHASE_ABANDONED, PHASE_FREE, Slot},
 };
 
@@ -71,6 +71,21 @@ pub struct Followed {
     pub slot: *mut Slot,
 }
 
+/// What is known of a connection that was open before the probes.
+#[derive(Clone, Copy)]
+pub struct Before {
+    pub pid: u32,
+    pub role: u8,
+    pub phase: u32,
+    pub time_ns: u64,
+}
+
+/// Whether a process is the agent.
+#[inline(always)]
+pub fn is_agent(pid: u32) -> bool {
+    pid == AGENT_PID.load()
+}
+
 /// Whether anything is watched yet.
 #[inline(always)]
 pub fn is_armed() -> bool {
@@ -84,17 +99,23 @@ pub fn is_armed() -> bool {
 #[inline(always)]
 pub fn current_pid() -> Option<u32> {
     let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    (pid != AGENT_PID.load() && is_armed()).then_some(pid)
+    (!is_agent(pid) && is_armed()).then_some(pid)
 }
 
 #[inline(always)]
 fn mark(sock: Typed<Sock>, flags: u32) -> *mut Mark {
+    mark_from(sock, ptr::null(), flags)
+}
+
+/// The socket's mark; if it is made now, it is made as a copy of `first`.
+#[inline(always)]
+fn mark_from(sock: Typed<Sock>, first: *const Mark, flags: u32) -> *mut Mark {
     // SAFETY: the verifier knows `sock` as `struct sock`; the result is null or a live value.
     unsafe {
         bpf_sk_storage_get(
             ptr::addr_of!(MARKS).cast_mut().cast(),
             sock.0.cast_mut().cast(),
-            ptr::null_mut(),
+            first.cast_mut().cast(),
             u64::from(flags),
         )
     }
@@ -155,6 +176,68 @@ pub fn follow(sock: Typed<Sock>) -> Option<Followed> {
         (*slot).connection = cookie(sock) | u64::from(mark.generation & 0xffff) << 48;
     }
     Some(Followed { index, slot })
+}
+
+/// Begins to follow a connection that was open before the probes. Other CPUs may try the same at this
+/// moment: a call that uses it, the agent's walk. The socket's mark is made only once, and is made with a slot
+/// in it that is complete, so one of them succeeds and all use that slot.
+#[inline(always)]
+pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Followed> {
+    let Ok(Some(index)) = FREE_SLOTS.pop() else {
+        output::lost(LOSS_NO_SLOT, 1);
+        return None;
+    };
+    let slot = SLOTS.get_ptr_mut(index)?;
+    let Before {
+        pid,
+        role,
+        phase,
+        time_ns,
+    } = before;
+    // SAFETY: a live map value that nobody else knows of yet.
+    unsafe {
+        clear(slot);
+        (*slot).connection = cookie(sock);
+        (*slot).opened_ns = time_ns;
+        (*slot).pid = pid;
+        (*slot).role = role;
+        (*slot).origin = ORIGIN_ADOPTED;
+        (*slot).phase = phase;
+        (*slot).read_sequence = read_sequence(sock);
+        endpoints(sock, ptr::addr_of_mut!((*slot).endpoints));
+    }
+    let first = Mark {
+        slot: index + 1,
+        generation: 0,
+    };
+    let mut mark = mark_from(sock, &raw const first, BPF_SK_STORAGE_GET_F_CREATE);
+    if mark.is_null() {
+        // Another CPU was about to make it.
+        mark = mark_from(sock, &raw const first, BPF_SK_STORAGE_GET_F_CREATE);
+    }
+    if !mark.is_null() {
+        // SAFETY: not null, so a live value.
+        let mark = unsafe { &mut *mark };
+        if mark.slot == 0 {
+            // There was no slot when it was made.
+            mark.slot = index + 1;
+        }
+        if mark.slot == index + 1 {
+            return Some(Followed { index, slot });
+        }
+    }
+    // SAFETY: a live map value that nobody else knows of.
+    unsafe {
+        (*slot).phase = PHASE_FREE;
+        (*slot).connection = 0;
+    }
+    // The stack is as large as the table, so there is always room.
+    let _ = FREE_SLOTS.push(index, 0);
+    let other = followed(sock);
+    if other.is_none() {
+        output::lost(LOSS_NO_SLOT, 1);
+    }
+    other
 }
 
 /// Gives the slot of a socket that will not be used again back.

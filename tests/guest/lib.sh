@@ -102,3 +102,40 @@ start_nginx() {
 }
 # logged N: nginx has written N lines.
 logged() { [ "$(wc -l <"$OUT/access")" -eq "$1" ]; }
+
+# hold NAME [WORD...] -- ARGUMENT...: starts held.py with these arguments, as the command line WORD... would (a
+# namespace). From then on NAME is told like a driver. held NAME...: waits until they hold what they shall.
+declare -A IS_CHILD
+hold() {
+  local name=$1 before=()
+  shift
+  while [ "$1" != -- ]; do before+=("$1"); shift; done
+  shift
+  # unshare forks: what it starts is the one that is looked at.
+  ((${#before[@]} == 0)) || IS_CHILD[$name]=yes
+  mkfifo "$WORK/$name.commands"
+  "${before[@]}" python3 tests/guest/held.py "$@" <"$WORK/$name.commands" >"$OUT/$name.driver" 2>"$OUT/$name.driver.log" &
+  DRIVER_PID[$name]=$!
+  exec {COMMANDS_FD}<>"$WORK/$name.commands"
+  COMMANDS[$name]=$COMMANDS_FD
+  TOLD[$name]=1
+}
+held() {
+  local name pid
+  for name in "$@"; do
+    wait_for 60 "$name to hold its connections" driver_settled "$name"
+    driver_lives "$name"
+    pid=${DRIVER_PID[$name]}
+    [ -z "${IS_CHILD[$name]:-}" ] || pid=$(pgrep -P "$pid" -x python3)
+    pid "$name" "$pid"
+  done
+}
+# serve NAME [WORD...] -- ADDRESS:PORT N [OPTION...]: a held.py that is a server; returns when it listens.
+serve() {
+  local name=$1 before=()
+  shift
+  while [ "$1" != -- ]; do before+=("$1"); shift; done
+  shift
+  hold "$name" "${before[@]}" -- server "$@"
+  wait_for 20 "$name to listen" grep -q listening "$OUT/$name.driver.log"
+}

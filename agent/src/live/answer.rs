@@ -85,6 +85,10 @@ impl Live {
             let count = Sample::Count(self.intake.malformed);
             snapshot.push("sockmeter_records_lost_total", &malformed, count)?;
         }
+        if let Ok(lost @ 1..) = self.maps.listeners_lost() {
+            let reason = [("reason", "listener_table_full")];
+            snapshot.push("sockmeter_records_lost_total", &reason, Sample::Count(lost))?;
+        }
         match health::process::read() {
             Ok(own) => tell_process(snapshot, &own),
             Err(error) => {

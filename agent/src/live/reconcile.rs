@@ -1,9 +1,8 @@
 //! Reconciling: what the kernel counted against what its records told.
 
 use super::{Live, LiveError, PROC, datagrams::stale, now_ns};
-use crate::{
-    adoption,
-    records::{Address, ConnectionId, Record, Table, Transport, datagrams::Run, endpoints, role},
+use crate::records::{
+    Address, ConnectionId, Record, Table, Transport, datagrams::Run, endpoints, role,
 };
 use sockmeter_abi::{
     record::ORIGIN_ADOPTED,
@@ -117,19 +116,12 @@ impl Live {
             .collect()
     }
 
-    /// The connections that are open here and nowhere else: the records of their end were lost.
+    /// The connections that are open here and not in the table: the records of their end were lost.
     fn gone(&self, listed: &HashSet<ConnectionId>) -> Vec<Table> {
         let time_ns = now_ns();
-        // Those that were never used since the start are in no table but the kernel's own list.
-        let held: HashSet<ConnectionId> = adoption::list(Path::new(PROC), time_ns)
-            .map(|list| list.iter().map(|adopted| adopted.connection).collect())
-            .unwrap_or_default();
         self.pipeline
             .connections()
-            .filter(|(id, slot)| match slot {
-                Some(_) => !listed.contains(id),
-                None => !held.contains(id) && !listed.contains(id),
-            })
+            .filter(|(id, _)| !listed.contains(id))
             .map(|(connection, slot)| Table {
                 connection,
                 slot: slot.unwrap_or(0),

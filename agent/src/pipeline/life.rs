@@ -1,12 +1,14 @@
 //! The life of a connection in the pipeline: it begins, changes hands, catches up with the kernel, ends.
 
-use super::{Pipeline, Talk, account::error_type, lose, note};
+use super::{Pipeline, Talk, account::error_type, held::Held, lose, note, steer::Needless};
 use crate::{
     connections::{Connection, ConnectionId, Direction, Role},
     exchanges::{End, Pairing},
+    identity::ProgramKey,
     protocol::conversation::{Conversation, Moment},
     records::{Address, Adopted, Closed, ConnectFailed, Opened, Table},
 };
+use std::collections::HashSet;
 
 /// How a connection begins to be known.
 pub(super) struct Beginning {
@@ -28,6 +30,9 @@ struct Ending {
     turns: u32,
     time_ns: u64,
 }
+
+/// The holder of a connection whose holder is not known.
+const NO_PID: u32 = 0;
 
 fn end_of<'a>(conversation: &Conversation, remote: &'a Address) -> End<'a> {
     End {
@@ -53,7 +58,10 @@ impl Pipeline {
             pairing: Pairing::default(),
             process,
             program,
+            changes: self.identity.changes(),
+            held: Held::default(),
             is_told: false,
+            needless: Needless::default(),
             waiting: Vec::new(),
             waiting_end: None,
         };
@@ -82,7 +90,7 @@ impl Pipeline {
         } = opened;
         self.now_ns = self.now_ns.max(time_ns);
         if let Some(known) = self.connections.get_mut(connection) {
-            // Listed as open at start, and now used for the first time.
+            // Found by a walk before this record of its first use was read.
             known.slot = Some(slot);
             return;
         }
@@ -109,6 +117,7 @@ impl Pipeline {
     pub(super) fn adopted(&mut self, adopted: Adopted) {
         let Adopted {
             connection,
+            slot,
             role,
             pid,
             time_ns,
@@ -120,7 +129,7 @@ impl Pipeline {
             self.open(
                 connection,
                 Beginning {
-                    slot: None,
+                    slot,
                     role,
                     is_joined: true,
                     pid,
@@ -154,6 +163,7 @@ impl Pipeline {
         connection.pid = pid;
         let transport = connection.transport().label();
         let talk = &mut connection.talk;
+        talk.changes = self.identity.changes();
         if talk.program == program {
             return;
         }
@@ -165,7 +175,37 @@ impl Pipeline {
             self.series.active_requests(talk.process, role, method, -1);
             self.series.active_requests(process, role, method, 1);
         }
+        let kept_bytes = talk.conversation.kept_bytes();
+        talk.held.hand_over(talk.process, kept_bytes);
         (talk.program, talk.process) = (program, process);
+    }
+
+    /// Ends the series of programs that have no process any more. A connection of theirs that is still open
+    /// is that of the program that its process runs now (it executed another file), if `/proc` was asked what
+    /// that is, or else of somebody who has not used it yet: nobody is guessed.
+    pub(super) fn end_programs(&mut self) {
+        let ended: HashSet<ProgramKey> = self.identity.drain_ended().collect();
+        if ended.is_empty() {
+            return;
+        }
+        let mut left: Vec<_> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| ended.contains(&connection.talk.program))
+            .map(|(id, connection)| (id, connection.pid))
+            .collect();
+        // So that the same records always make the same series in the same order.
+        left.sort_unstable_by_key(|(id, _)| id.0);
+        for (id, pid) in left {
+            let is_known = self.identity.is_alive(pid) && !self.identity.wants_facts(pid);
+            self.hand_over(id, if is_known { pid } else { NO_PID });
+        }
+        for program in ended {
+            self.unlisten_all(program);
+            if let Some(process) = self.processes.remove(&program) {
+                self.series.end_process(process, self.now_ns);
+            }
+        }
     }
 
     pub(super) fn closed(&mut self, closed: &Closed) {
@@ -252,13 +292,8 @@ impl Pipeline {
         pairing.close(end, reason, turns, &mut |finding| {
             note(series, process, end, finding)
         });
-        for (direction, bytes) in [Direction::Receive, Direction::Transmit]
-            .into_iter()
-            .zip(kept)
-        {
-            if bytes > 0 {
-                series.payload(process, "unrecognised", "", direction, bytes);
-            }
+        if let Some(kept) = kept {
+            talk.held.tell(series, process, "", kept);
         }
         let transport = end.remote.transport().label();
         series.connection_active(process, end.role, transport, -1);
@@ -275,10 +310,7 @@ impl Pipeline {
         if more > 0 {
             self.series.retransmits(process, role, u64::from(more));
         }
-        for (direction, position) in [Direction::Receive, Direction::Transmit]
-            .into_iter()
-            .zip(bytes)
-        {
+        for (direction, position) in Direction::BOTH.into_iter().zip(bytes) {
             let lost_bytes = connection.advance(direction, position);
             lose(connection, &mut self.series, direction, lost_bytes, time_ns);
         }

@@ -45,19 +45,22 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The label value.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Receive => "receive",
-            Self::Transmit => "transmit",
-        }
-    }
+    /// In the order in which counts of both are kept.
+    pub const BOTH: [Self; 2] = [Self::Receive, Self::Transmit];
 
     /// The other one.
     pub const fn opposite(self) -> Self {
         match self {
             Self::Receive => Self::Transmit,
             Self::Transmit => Self::Receive,
+        }
+    }
+
+    /// The label value.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Receive => "receive",
+            Self::Transmit => "transmit",
         }
     }
 }

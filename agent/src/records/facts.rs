@@ -94,7 +94,12 @@ impl Facts {
 
     /// Whether both are the same process and not two that had the same pid.
     pub fn is_same_process(&self, other: &Self) -> bool {
-        self.pid == other.pid && self.start_boottime_ns.abs_diff(other.start_boottime_ns) < TICK_NS
+        self.pid == other.pid && self.started_at(other.start_boottime_ns)
+    }
+
+    /// Whether it started then, as far as the sources can tell.
+    pub fn started_at(&self, start_boottime_ns: u64) -> bool {
+        self.start_boottime_ns.abs_diff(start_boottime_ns) < TICK_NS
     }
 
     /// Whether the start times allow `parent` to be the parent, which a reused pid's do not.

@@ -10,10 +10,11 @@
 use super::datagrams::DatagramTable;
 use aya::{
     Ebpf,
-    maps::{Array, Map, MapData, PerCpuArray, RingBuf, Stack},
+    maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf, Stack},
 };
 use sockmeter_abi::{
     field::{LOSS_COUNTERS, LOSS_COUNTERS_USED},
+    listener::Listener,
     slot::{PHASE_FREE, Slot},
 };
 use std::{
@@ -23,7 +24,10 @@ use std::{
     ptr::{self, NonNull},
     sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes};
+
+/// A [`Listener`] as aya takes it.
+type ListenerWords = [u64; size_of::<Listener>() / 8];
 
 /// A map of the kernel object cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,9 @@ pub enum MapError {
     },
 }
 
+const LISTENERS: &str = "LISTENERS";
+const LISTENERS_LOST: &str = "LISTENERS_LOST";
+
 /// All that the agent reads from, and writes to, the kernel side.
 pub struct KernelMaps {
     /// The ring of records.
@@ -53,6 +60,9 @@ pub struct KernelMaps {
     armed: Array<MapData, u32>,
     /// Slots that nobody uses.
     free_slots: Stack<MapData, u32>,
+    /// Listening sockets, by cookie.
+    listeners: HashMap<MapData, u64, ListenerWords>,
+    listeners_lost: Array<MapData, u64>,
 }
 
 pub(super) fn take(ebpf: &mut Ebpf, map: &'static str) -> Result<Map, MapError> {
@@ -88,6 +98,9 @@ impl KernelMaps {
             slots: Slots::map(slots, connections_max)?,
             datagrams: DatagramTable::take(ebpf)?,
             free_slots: free,
+            listeners: HashMap::try_from(take(ebpf, LISTENERS)?).map_err(refused(LISTENERS))?,
+            listeners_lost: Array::try_from(take(ebpf, LISTENERS_LOST)?)
+                .map_err(refused(LISTENERS_LOST))?,
         })
     }
 
@@ -108,6 +121,37 @@ impl KernelMaps {
         self.free_slots
             .push(index, 0)
             .map_err(refused("FREE_SLOTS"))
+    }
+
+    /// The cookies of the listening sockets.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn listeners(&self) -> Result<Vec<u64>, MapError> {
+        let keys = self.listeners.keys();
+        keys.collect::<Result<_, _>>().map_err(refused(LISTENERS))
+    }
+
+    /// A listening socket; `None` if it does not listen any more.
+    pub fn listener(&self, cookie: u64) -> Option<Listener> {
+        let words = self.listeners.get(&cookie, 0).ok()?;
+        Listener::read_from_bytes(words.as_bytes()).ok()
+    }
+
+    /// Forgets a listening socket.
+    pub fn forget_listener(&mut self, cookie: u64) {
+        // The kernel side may have done so already.
+        let _ = self.listeners.remove(&cookie);
+    }
+
+    /// Listening sockets that found no room in the table.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn listeners_lost(&self) -> Result<u64, MapError> {
+        self.listeners_lost
+            .get(&0, 0)
+            .map_err(refused(LISTENERS_LOST))
     }
 
     /// What was lost since the programs were loaded, summed over all CPUs; see `abi::field`.

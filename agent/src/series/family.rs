@@ -135,6 +135,27 @@ impl<K: Key> Family<K> {
         }
     }
 
+    /// Forgets one series. Not for many at once: it looks through all of them.
+    pub(super) fn remove(&mut self, key: &K) {
+        let Some(at) = self.rows.remove(key) else {
+            return;
+        };
+        // The last row takes its place.
+        let last = self.rows.len();
+        let (from, to) = (last * self.row_len, at as usize * self.row_len);
+        if from != to {
+            self.values.copy_within(from..from + self.row_len, to);
+        }
+        self.values.truncate(from);
+        Arc::make_mut(&mut self.labels).swap_remove(at as usize);
+        let moved = self.rows.values_mut().find(|row| **row as usize == last);
+        if let Some(moved) = moved {
+            *moved = at;
+        }
+        self.texts.retain(|text, ()| Arc::strong_count(text) > 1);
+        self.unordered = true;
+    }
+
     /// Puts the rows in order (owner, then label text), without those of `ended`.
     fn arrange(&mut self, ended: &[u64]) {
         const GONE: u32 = u32::MAX;

@@ -1,5 +1,6 @@
 //! What is counted where, to the number.
 
+mod accept;
 mod limits;
 mod processes;
 mod sums;

@@ -21,6 +21,13 @@ macro_rules! kernel_fields {
             SOCK_PROTOCOL: 2, "sock", "sk_protocol";
             SOCK_TYPE: 2, "sock", "sk_type";
             SOCK_STATE: 1, "sock", "__sk_common.skc_state";
+            SOCK_COOKIE: 8, "sock", "__sk_common.skc_cookie.counter";
+            SOCK_NET: 8, "sock", "__sk_common.skc_net.net";
+            SOCK_USER_LOCKS: 1, "sock", "sk_userlocks";
+            SOCK_QUEUE_LENGTH: 4, "sock", "sk_ack_backlog";
+            SOCK_QUEUE_LIMIT: 4, "sock", "sk_max_ack_backlog";
+            SOCK_DROPS: 4, "sock", "sk_drops.counter";
+            NET_INODE: 4, "net", "ns.inum";
             SOCKET_SOCK: 8, "socket", "sk";
             TCP_CLOCK_NS: 8, "tcp_sock", "tcp_clock_cache";
             TCP_NEXT_SEQUENCE: 4, "tcp_sock", "rcv_nxt";
@@ -40,6 +47,8 @@ macro_rules! kernel_fields {
             MESSAGE_FLAGS: 4, "msghdr", "msg_flags";
             MESSAGE_CONTROL: 8, "msghdr", "msg_control";
             MESSAGE_CONTROL_BYTES: 8, "msghdr", "msg_controllen";
+            TCP_BIND_BUCKET: 8, "tcp_sock", "inet_conn.icsk_bind_hash";
+            BUCKET_REUSE: 1, "inet_bind_bucket", "fastreuse";
             MESSAGE_ITER_KIND: 1, "msghdr", "msg_iter.iter_type";
             MESSAGE_ITER_OFFSET: 8, "msghdr", "msg_iter.iov_offset";
             MESSAGE_ITER_SEGMENTS: 8, "msghdr", "msg_iter.__iov|msg_iter.iov";

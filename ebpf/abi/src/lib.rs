@@ -9,6 +9,7 @@
 
 pub mod datagram;
 pub mod field;
+pub mod listener;
 pub mod record;
 pub mod slot;
 

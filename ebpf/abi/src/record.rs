@@ -199,6 +199,27 @@ pub struct Closed {
     pub reserved: u32,
 }
 
+/// A connection that was open before the probes, as a walk over all open files finds it. Not in the ring but
+/// in the walk's own output, which has room for all; once per descriptor that is open for it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Held {
+    /// The socket's cookie.
+    pub connection: u64,
+    /// Slot in the connection table.
+    pub slot: u32,
+    /// The process that holds the descriptor. Walks see small pids first.
+    pub pid: u32,
+    /// Inode of its network namespace.
+    pub network: u32,
+    /// `ROLE_*`, if the socket itself tells.
+    pub role: u8,
+    /// Always zero.
+    pub reserved: [u8; 3],
+    /// Who is connected.
+    pub endpoints: Endpoints,
+}
+
 /// A process that forked or executed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -260,6 +281,7 @@ const _: () = assert!(size_of::<Named>() == 192);
 const _: () = assert!(size_of::<ConnectFailed>() == 72);
 const _: () = assert!(size_of::<Segment>() == 64);
 const _: () = assert!(size_of::<Closed>() == 56);
+const _: () = assert!(size_of::<Held>() == 64);
 const _: () = assert!(size_of::<ProcessStarted>() == 136);
 const _: () = assert!(size_of::<ProcessEnded>() == 16);
 const _: () = assert!(size_of::<RunMark>() == 24);

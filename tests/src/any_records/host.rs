@@ -2,6 +2,7 @@
 
 use super::{
     Edge,
+    datagrams::Moved,
     fragments::FRAGMENTS,
     socket::{Phase, Socket},
 };
@@ -9,8 +10,8 @@ use sockmeter::{
     connections::{ConnectionId, Direction, MEMORY_NS, Role},
     identity::{Facts, Source},
     records::{
-        Address, Adopted, Closed, ConnectFailed, Datagrams, LOSS_REASONS, Opened, Record, Segment,
-        Started, Table, Transport,
+        Address, Adopted, Closed, ConnectFailed, LOSS_REASONS, Opened, Record, Segment, Started,
+        Table, Transport,
     },
 };
 use std::{
@@ -46,8 +47,7 @@ pub(super) struct Host<'s> {
     sockets: [Socket; SOCKETS],
     /// Bytes received and transmitted that the pipeline can know of.
     moved: [u64; 2],
-    /// Datagrams received and transmitted, and their bytes.
-    datagrams: [[u64; 2]; 2],
+    datagrams: Moved,
     losses: [u64; LOSS_REASONS.len()],
     /// Processes that are known from the beginning.
     known: u32,
@@ -64,7 +64,7 @@ impl<'s> Host<'s> {
             ticked_ns: 0,
             sockets: Default::default(),
             moved: [0; 2],
-            datagrams: [[0; 2]; 2],
+            datagrams: Moved::default(),
             losses: [0; LOSS_REASONS.len()],
             known: 0,
             begins: false,
@@ -82,8 +82,8 @@ impl<'s> Host<'s> {
         self.moved
     }
 
-    /// Datagrams received and transmitted, and their bytes.
-    pub(super) fn datagrams(&self) -> [[u64; 2]; 2] {
+    /// What moved in datagrams.
+    pub(super) fn datagrams(&self) -> Moved {
         self.datagrams
     }
 
@@ -121,7 +121,7 @@ impl<'s> Host<'s> {
             11 => self.facts(u32::from(detail)),
             12 => self.tick(detail),
             13 => self.lose(detail),
-            14 if detail & 1 == 1 => self.datagrams_moved(detail),
+            14 if detail & 1 == 1 => self.datagrams.more(pid(detail >> 1), self.now_ns, detail),
             14 => Record::ConnectFailed(ConnectFailed {
                 errno: u16::from(detail),
                 pid: pid(detail),
@@ -232,6 +232,7 @@ impl<'s> Host<'s> {
         self.begin(at, false);
         Record::Adopted(Adopted {
             connection: self.id(at),
+            slot: None,
             role: role(detail),
             pid: pid(detail >> 2),
             time_ns: self.now_ns,
@@ -372,22 +373,6 @@ impl<'s> Host<'s> {
             service_name: None,
             unit: None,
             container_id: None,
-        })
-    }
-
-    fn datagrams_moved(&mut self, detail: u8) -> Record<'s> {
-        let datagrams = [u64::from(detail >> 3 & 1), u64::from(detail >> 4 & 1)];
-        let bytes = datagrams.map(|count| count * u64::from(detail >> 5) * 100);
-        for (sums, more) in self.datagrams.iter_mut().zip([datagrams, bytes]) {
-            for (sum, more) in sums.iter_mut().zip(more) {
-                *sum += more;
-            }
-        }
-        Record::Datagrams(Datagrams {
-            pid: pid(detail >> 1),
-            start_boottime_ns: self.now_ns,
-            datagrams,
-            bytes,
         })
     }
 

@@ -9,17 +9,22 @@
     reason = "in a test that is how a fault is told"
 )]
 
+mod accept;
+mod adoption;
 mod checks;
 mod datagrams;
+mod lies;
 mod others;
 mod overload;
 mod queue;
 mod requests;
 mod restart;
 mod scenario;
-mod scrape;
+
 mod shapes;
 mod start_stop;
 mod truth;
 mod unix;
 mod unix_ways;
+
+pub(crate) use sockmeter_tests::scrape;

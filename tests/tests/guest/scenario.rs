@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sockmeter_tests::conservation;
 use xtask::guest::{Guest, Outcome};
 
 use crate::scrape::{Labels, Scrape};
@@ -37,7 +38,11 @@ impl Scenario {
             .filter(|note: &Value| note["run"] == run.as_str());
         let note = known.unwrap_or_else(|| {
             let note = match boot(name) {
-                Ok(outcome) => json!({"run": run, "folder": outcome.out_dir}),
+                Ok(outcome) => json!({
+                    "run": run,
+                    "folder": outcome.out_dir,
+                    "unconserved": unconserved(&outcome.out_dir),
+                }),
                 Err(fault) => json!({"run": run, "fault": fault}),
             };
             std::fs::write(&path, note.to_string()).unwrap();
@@ -45,6 +50,9 @@ impl Scenario {
         });
         if let Some(fault) = note["fault"].as_str() {
             panic!("the scenario {name} did not come to its end: {fault}");
+        }
+        if let Some(differences) = note["unconserved"].as_str() {
+            panic!("in the scenario {name} conservation does not hold:\n{differences}");
         }
         let folder = PathBuf::from(note["folder"].as_str().unwrap());
         let pids = std::fs::read_to_string(folder.join("pids")).unwrap_or_default();
@@ -109,6 +117,27 @@ impl Scenario {
         after.retain(|_, sum| *sum != 0.0);
         after
     }
+}
+
+/// What must hold in each scrape whatever the scenario is about, and does not.
+fn unconserved(folder: &Path) -> Option<String> {
+    let files = std::fs::read_dir(folder).unwrap();
+    let mut scrapes: Vec<PathBuf> = files
+        .map(|file| file.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "prom")
+        })
+        .collect();
+    scrapes.sort();
+    let lines = scrapes.iter().flat_map(|path| {
+        let scrape = Scrape::parse(&std::fs::read_to_string(path).unwrap());
+        let name = path.file_stem().unwrap_or_default().display().to_string();
+        let differences = conservation::differences(&scrape).into_iter();
+        differences.map(move |difference| format!("{name}: {difference}"))
+    });
+    let lines: Vec<String> = lines.collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 fn boot(name: &str) -> Result<Outcome, String> {
