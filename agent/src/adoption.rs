@@ -2,7 +2,7 @@
 //!
 //! The walk begins to follow them; here it is decided whose they are, and what role their process has.
 
-use crate::records::{Adopted, ConnectionId, Role, endpoints, role};
+use crate::records::{Address, Adopted, ConnectionId, Role, endpoints, role};
 use sockmeter_abi::record::Held;
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -47,8 +47,8 @@ pub fn read(told: &[u8], time_ns: u64) -> Vec<Adopted> {
     found
         .into_iter()
         .map(|(network, adopted)| {
-            let other_end = (network, adopted.remote, adopted.local);
-            let role = match (adopted.role, roles.get(&other_end)) {
+            let other_end = place(network, &adopted.remote, &adopted.local);
+            let role = match (adopted.role, other_end.and_then(|end| roles.get(&end))) {
                 (Role::Unknown, Some(Role::Server)) => Role::Client,
                 (Role::Unknown, Some(Role::Client)) => Role::Server,
                 (role, _) => role,
@@ -58,11 +58,22 @@ pub fn read(told: &[u8], time_ns: u64) -> Vec<Adopted> {
         .collect()
 }
 
+/// Unix sockets have no addresses that tell one connection from another.
+fn place(network: u32, local: &Address, remote: &Address) -> Option<Place> {
+    match (local, remote) {
+        (Address::Inet(local), Address::Inet(remote)) => Some((network, *local, *remote)),
+        _ => None,
+    }
+}
+
 /// The roles that the sockets themselves told.
 fn roles(found: &[(u32, Adopted)]) -> HashMap<Place, Role> {
     let mut roles = HashMap::new();
     for (network, adopted) in found {
-        match roles.entry((*network, adopted.local, adopted.remote)) {
+        let Some(place) = place(*network, &adopted.local, &adopted.remote) else {
+            continue;
+        };
+        match roles.entry(place) {
             Entry::Vacant(place) => {
                 place.insert(adopted.role);
             }
@@ -130,7 +141,8 @@ mod tests {
             ..
         } = &adopted[0];
         assert_eq!((*pid, *slot, *time_ns), (10, Some(9), 5));
-        assert_eq!((local.port(), remote.port()), (SERVER_PORT, CLIENT_PORT));
+        let ports = [local, remote].map(|end| end.to_string());
+        assert_eq!(ports, ["127.0.0.1:80", "127.0.0.1:40000"]);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 pub use crate::records::{ConnectionId, Direction, Role};
 
-use crate::records::Segment;
-use std::{collections::HashMap, net::SocketAddr};
+use crate::records::{Address, Segment, Transport};
+use std::collections::HashMap;
 
 /// The next piece of one direction's stream, in order and without holes: what was not seen has its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Connection<T> {
     /// Its place in the kernel's table, once known.
     pub slot: Option<u32>,
     /// The other end.
-    pub remote: SocketAddr,
+    pub remote: Address,
     /// The process that used it last.
     pub pid: u32,
     /// Segments sent again, as far as they were counted.
@@ -119,7 +119,7 @@ impl<'a> Pieces<'a> {
 
 impl<T> Connection<T> {
     /// A connection of which nothing was read yet.
-    pub fn new(slot: Option<u32>, remote: SocketAddr, pid: u32, talk: T) -> Self {
+    pub fn new(slot: Option<u32>, remote: Address, pid: u32, talk: T) -> Self {
         Self {
             slot,
             remote,
@@ -128,6 +128,11 @@ impl<T> Connection<T> {
             talk,
             streams: [Stream::default(); 2],
         }
+    }
+
+    /// What it goes over.
+    pub fn transport(&self) -> Transport {
+        self.remote.transport()
     }
 
     fn stream(&mut self, direction: Direction) -> &mut Stream {
@@ -273,6 +278,7 @@ mod tests {
             time_ns: 0,
             turn: 0,
             pid: 1,
+            transport: Transport::Tcp,
             overtakes: false,
             after_end: false,
             content: Cow::Borrowed(content),
@@ -280,7 +286,7 @@ mod tests {
     }
 
     fn connection() -> Connection<()> {
-        Connection::new(None, "127.0.0.1:1".parse().unwrap(), 1, ())
+        Connection::new(None, Address::unknown(Transport::Tcp), 1, ())
     }
 
     #[test]

@@ -10,8 +10,9 @@ use crate::{
         Loss, Message, Request, Response, Speaker, Step,
         conversation::{Heard, Moment},
     },
+    records::Address,
 };
-use std::{collections::VecDeque, net::SocketAddr};
+use std::collections::VecDeque;
 use turns::Turns;
 
 /// Requests of one connection that wait for their response at most; protocols have tighter limits of
@@ -60,7 +61,7 @@ pub struct Exchange<'a> {
     /// What was answered.
     pub answer: Answer,
     /// The other end.
-    pub remote: SocketAddr,
+    pub remote: &'a Address,
     /// Server: the request's arrival in the socket, if known.
     pub arrived_ns: Option<u64>,
     /// The request's first byte read (server) or sent (client).
@@ -91,16 +92,16 @@ pub type Sink<'a> = dyn FnMut(Finding<'_>) + 'a;
 
 /// The end of the connection that is looked from, for what an [`Exchange`] says of it.
 #[derive(Clone, Copy, Debug)]
-pub struct End {
+pub struct End<'a> {
     /// The process's role.
     pub role: Role,
     /// The protocol.
     pub protocol: &'static str,
     /// The other end.
-    pub remote: SocketAddr,
+    pub remote: &'a Address,
 }
 
-impl End {
+impl End<'_> {
     /// Which way `speaker`'s bytes go.
     fn direction(&self, speaker: Speaker) -> Direction {
         match (self.role, speaker) {
@@ -152,7 +153,7 @@ pub struct Pairing {
 
 impl Pairing {
     /// Takes the next step of a message.
-    pub fn step(&mut self, heard: Heard<'_>, remote: SocketAddr, sink: &mut Sink<'_>) {
+    pub fn step(&mut self, heard: Heard<'_>, remote: &Address, sink: &mut Sink<'_>) {
         let Heard {
             speaker,
             role,
@@ -218,7 +219,7 @@ impl Pairing {
     /// often its direction had turned; `None` if what was missed was no protocol that is read.
     pub fn close(
         &mut self,
-        end: End,
+        end: End<'_>,
         reason: &'static str,
         turns: Option<u32>,
         sink: &mut Sink<'_>,
@@ -289,7 +290,7 @@ impl Pairing {
         sink(Finding::Active(method, 1));
     }
 
-    fn answer_starts(&mut self, stream: u32, end: End, speaker: Speaker, moment: Moment) {
+    fn answer_starts(&mut self, stream: u32, end: End<'_>, speaker: Speaker, moment: Moment) {
         let (_, first_byte_ns) = begins(end, speaker, moment);
         match self.open.iter_mut().find(|open| open.stream == stream) {
             Some(open) => open.first_byte_ns = Some(first_byte_ns),
@@ -300,7 +301,7 @@ impl Pairing {
     fn finish(
         &mut self,
         stream: u32,
-        end: End,
+        end: End<'_>,
         ended_ns: Option<u64>,
         truncated: bool,
         sink: &mut Sink<'_>,
@@ -368,7 +369,7 @@ impl Pairing {
 
 /// When the bytes of a call arrived, if known, and when their first one was moved: received bytes at the
 /// end of the call that read them, sent bytes at the beginning of the call that wrote them.
-fn begins(end: End, speaker: Speaker, moment: Moment) -> (Option<u64>, u64) {
+fn begins(end: End<'_>, speaker: Speaker, moment: Moment) -> (Option<u64>, u64) {
     let Moment {
         begin_ns,
         time_ns,

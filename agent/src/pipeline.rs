@@ -26,19 +26,16 @@ use crate::{
         Loss, Piece,
         conversation::{Conversation, Moment, Reading},
     },
-    records::{Closed, LOSS_REASONS, LOSSES_IN_BYTES, Record, Segment},
+    records::{Address, Closed, LOSS_REASONS, LOSSES_IN_BYTES, Record, Segment},
     series::{ProcessKey, Series, Settings, Snapshot},
 };
 use account::tell_account;
 use held::Held;
-use life::{Beginning, NOBODY};
+use life::Beginning;
 use listeners::Listeners;
 use std::collections::HashMap;
 use steer::{Needless, steer_capture};
 pub use steer::{Steer, Unsteered};
-
-/// The only transport of this slice.
-const TCP: &str = "tcp";
 
 /// What the stages keep with a connection.
 struct Talk {
@@ -196,6 +193,7 @@ impl Pipeline {
             return;
         };
         let role = connection.talk.conversation.role();
+        let transport = connection.transport().label();
         // What the other direction moved before, and was not told, is lost.
         let other = direction.opposite();
         let lost_bytes = connection.advance(other, segment.other_position);
@@ -229,16 +227,16 @@ impl Pipeline {
         self.series.socket_bytes(
             connection.talk.process,
             role,
-            TCP,
+            transport,
             direction,
             pieces.seen_bytes(),
         );
         let now_role = connection.talk.conversation.role();
         if now_role != role {
+            let process = connection.talk.process;
+            self.series.connection_active(process, role, transport, -1);
             self.series
-                .connection_active(connection.talk.process, role, TCP, -1);
-            self.series
-                .connection_active(connection.talk.process, now_role, TCP, 1);
+                .connection_active(process, now_role, transport, 1);
         }
         steer_capture(id, connection, direction, steer);
     }
@@ -261,7 +259,7 @@ impl Pipeline {
             role: Role::Unknown,
             is_joined: true,
             pid: segment.pid,
-            remote: NOBODY,
+            remote: Address::unknown(segment.transport),
         };
         self.open_unknown(id, beginning);
         true
@@ -271,8 +269,9 @@ impl Pipeline {
     /// a send that is answered by a reset ends after the connection.
     fn stray(&mut self, segment: &Segment<'_>, role: Role, bytes: u64) {
         let (_, process) = self.process(segment.pid);
+        let transport = segment.transport.label();
         self.series
-            .socket_bytes(process, role, TCP, segment.direction, bytes);
+            .socket_bytes(process, role, transport, segment.direction, bytes);
         self.series
             .payload(process, "lost", "", segment.direction, bytes);
     }
@@ -312,7 +311,8 @@ fn lose(
         return;
     }
     let (process, role) = (connection.talk.process, connection.talk.conversation.role());
-    series.socket_bytes(process, role, TCP, direction, lost_bytes);
+    let transport = connection.transport().label();
+    series.socket_bytes(process, role, transport, direction, lost_bytes);
     let moment = Moment {
         begin_ns: 0,
         time_ns,
@@ -335,7 +335,7 @@ fn read(
     piece: Piece<'_>,
     moment: Moment,
 ) {
-    let remote = connection.remote;
+    let remote = &connection.remote;
     let Talk {
         conversation,
         is_joined,
@@ -381,7 +381,7 @@ fn read(
 }
 
 /// A finding becomes counts.
-fn note(series: &mut Series, process: ProcessKey, end: End, finding: Finding<'_>) {
+fn note(series: &mut Series, process: ProcessKey, end: End<'_>, finding: Finding<'_>) {
     match finding {
         Finding::Active(method, delta) => series.active_requests(process, end.role, method, delta),
         Finding::Finished(exchange) => series.exchange(process, &exchange),

@@ -10,6 +10,8 @@ mod on_demand;
 pub mod process_life;
 pub mod socket_io;
 pub mod socket_life;
+pub mod unix_io;
+pub mod unix_life;
 
 use crate::{
     config::Config,
@@ -117,9 +119,18 @@ pub const ALL: &[&Family] = &[
     &process_life::FAMILY,
     &socket_life::FAMILY,
     &socket_io::FAMILY,
+    &unix_life::FAMILY,
+    &unix_io::FAMILY,
     &datagrams::FAMILY,
     &listeners::FAMILY,
     &adoption::FAMILY,
+];
+
+/// Families that take places in the connection table, and the program that gives those places back: without it
+/// nothing of them is attached, or the table would fill up.
+const NEEDS: &[(&str, &str)] = &[
+    (unix_life::FAMILY.name, unix_life::RELEASE),
+    (unix_io::FAMILY.name, unix_life::RELEASE),
 ];
 
 /// Why the probes cannot be had at all.
@@ -207,7 +218,11 @@ impl Probes {
         let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Load(chain(&error)))?;
         for family in ALL {
             for program in family.programs {
-                let verdict = if program.attach.exists(&self.btf) {
+                let verdict = if let Some(needed) = self.missing(family, program) {
+                    Verdict::Unsupported {
+                        why: format!("{needed} is not attached"),
+                    }
+                } else if program.attach.exists(&self.btf) {
                     match self.attach_one(program, &btf) {
                         Ok(()) => Verdict::Attached,
                         Err(why) => Verdict::Failed { why },
@@ -228,6 +243,16 @@ impl Probes {
             }
         }
         Ok(&self.verdicts)
+    }
+
+    /// The program that the family needs, if it is another one and not attached.
+    fn missing(&self, family: &Family, program: &Program) -> Option<&'static str> {
+        let (_, needed) = NEEDS.iter().find(|(name, _)| *name == family.name)?;
+        let is_attached = self
+            .verdicts
+            .iter()
+            .any(|probe| probe.program == *needed && probe.verdict == Verdict::Attached);
+        (program.name != *needed && !is_attached).then_some(*needed)
     }
 
     fn attach_one(&mut self, program: &Program, btf: &Btf) -> Result<(), String> {

@@ -2,6 +2,7 @@
 //!
 //! A [`Record`] is all that the stages behind this one ever learn, so a file of records replays a run.
 
+mod address;
 pub mod datagrams;
 pub mod end;
 pub mod facts;
@@ -9,6 +10,7 @@ pub mod maps;
 mod parse;
 pub mod recording;
 
+pub use address::{Address, Transport};
 pub use datagrams::Datagrams;
 pub use end::{ConnectionId, Direction, Role};
 pub use facts::Facts;
@@ -17,7 +19,7 @@ pub(crate) use parse::{endpoints, role};
 
 use serde::{Deserialize, Serialize};
 use sockmeter_abi::field::{LOSS_COUNTERS_USED, LOSS_NO_RUN_BYTES, LOSS_NO_SLOT_BYTES};
-use std::{borrow::Cow, net::SocketAddr};
+use std::borrow::Cow;
 
 /// Something that happened. Times are `CLOCK_MONOTONIC` nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,9 +98,9 @@ pub struct Opened {
     /// The process that connected or accepted.
     pub pid: u32,
     /// This end.
-    pub local: SocketAddr,
+    pub local: Address,
     /// The other end.
-    pub remote: SocketAddr,
+    pub remote: Address,
 }
 
 /// See [`Record::ConnectFailed`].
@@ -113,7 +115,7 @@ pub struct ConnectFailed {
     /// From SYN to the failure.
     pub connect_ns: u64,
     /// Who was to be reached.
-    pub remote: SocketAddr,
+    pub remote: Address,
 }
 
 /// See [`Record::Segment`].
@@ -139,6 +141,9 @@ pub struct Segment<'a> {
     pub turn: u32,
     /// The process that called.
     pub pid: u32,
+    /// What the connection goes over.
+    #[serde(default, skip_serializing_if = "Transport::is_tcp")]
+    pub transport: Transport,
     /// A call of the other direction had begun; its record comes after this one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overtakes: bool,
@@ -167,6 +172,9 @@ pub struct Closed {
     pub pid: u32,
     /// The process's end.
     pub role: Role,
+    /// What it went over.
+    #[serde(default, skip_serializing_if = "Transport::is_tcp")]
+    pub transport: Transport,
     /// It was open before the probes.
     pub adopted: bool,
     /// How often the direction had turned.
@@ -192,9 +200,9 @@ pub struct Adopted {
     /// When it was listed.
     pub time_ns: u64,
     /// This end.
-    pub local: SocketAddr,
+    pub local: Address,
     /// The other end.
-    pub remote: SocketAddr,
+    pub remote: Address,
 }
 
 /// See [`Record::Table`].
@@ -222,9 +230,9 @@ pub struct Table {
     #[serde(default)]
     pub turns: u32,
     /// This end.
-    pub local: SocketAddr,
+    pub local: Address,
     /// The other end.
-    pub remote: SocketAddr,
+    pub remote: Address,
 }
 
 /// See [`Record::Listener`].

@@ -228,13 +228,22 @@ impl Series {
     }
 
     /// A client's connection was made in `duration_ns`.
-    pub fn connect_duration(&mut self, process: ProcessKey, duration_ns: u64) {
+    pub fn connect_duration(
+        &mut self,
+        process: ProcessKey,
+        transport: &'static str,
+        duration_ns: u64,
+    ) {
         let Some(Process { owner, .. }) = self.processes.get_mut(process) else {
             return self.late();
         };
-        self.plain
-            .connect
-            .observe(&mut self.words, owner, [""; 3], &self.bounds, duration_ns);
+        self.plain.connect.observe(
+            &mut self.words,
+            owner,
+            [transport, "", ""],
+            &self.bounds,
+            duration_ns,
+        );
     }
 
     /// Bytes went through a socket.

@@ -80,7 +80,7 @@ pub extern "C" fn open_files(ctx: *const OpenFile) -> i32 {
     if sock.0.is_null() {
         return 0;
     }
-    if watch::is_stream(sock) {
+    if watch::is_tcp(sock) {
         stream(meta, sock, pid);
     }
     0

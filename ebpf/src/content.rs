@@ -14,12 +14,12 @@ use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_probe_read_user};
 use core::ptr;
 use sockmeter_abi::CAPTURE_BYTES_MAX;
 
-/// Buffers of a vector that are walked back at most; the content of a call with more is unseen. A quarter of what a call
+/// Buffers of a vector that are walked back at most; the content of a call with more is unseen. An eighth of what a call
 /// can have (`UIO_MAXIOV`): each costs the verifier time when the agent starts.
-const WALK_MAX: usize = 256;
+const WALK_MAX: usize = 128;
 
 /// Buffers that are gathered at most; what lies behind them is unseen. nginx sends up to 64 at once.
-const GATHER_MAX: usize = 128;
+const GATHER_MAX: usize = 64;
 
 /// `struct iovec`, part of the kernel's user API.
 #[repr(C)]

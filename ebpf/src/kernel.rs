@@ -27,6 +27,10 @@ pub enum Sock {}
 pub enum Socket {}
 /// `struct tcp_sock`.
 pub enum TcpSock {}
+/// `struct unix_sock`, which begins with a `struct sock`.
+pub enum UnixSock {}
+/// `struct unix_address`: the name of a Unix socket, and how long it is.
+pub enum UnixAddress {}
 /// `struct udp_sock`.
 pub enum UdpSock {}
 /// `struct sk_buff`.
@@ -91,6 +95,18 @@ impl<S, T: Copy> Field<S, T> {
         // SAFETY: the helper checks the address and fails on a bad one.
         unsafe { bpf_probe_read_kernel(self.address(base.0)) }.ok()
     }
+
+    /// The same, of a struct that the verifier knows no type of.
+    #[inline(always)]
+    pub fn load_at(&self, base: u64) -> Option<T> {
+        self.load_untyped(Typed(base as *const S))
+    }
+
+    /// Where it is in the struct at `base`.
+    #[inline(always)]
+    pub fn address_at(&self, base: u64) -> u64 {
+        base.wrapping_add(u64::from(self.offset.load()))
+    }
 }
 
 macro_rules! types {
@@ -112,6 +128,7 @@ types! {
     SOCK_SHUTDOWN: Sock => u8;
     SOCK_ERROR: Sock => i32;
     SOCK_PROTOCOL: Sock => u16;
+    SOCK_TYPE: Sock => u16;
     SOCK_STATE: Sock => u8;
     SOCK_COOKIE: Sock => u64;
     SOCK_NET: Sock => Typed<Net>;
@@ -130,6 +147,11 @@ types! {
     TCP_ACKNOWLEDGED_BYTES: TcpSock => u64;
     TCP_UPPER_LAYER: TcpSock => u64;
     LAST_DATA_TICKS: TcpSock => u32;
+    UNIX_ADDRESS: UnixSock => u64;
+    UNIX_PEER: UnixSock => u64;
+    UNIX_ADDRESS_USERS: UnixAddress => u32;
+    UNIX_ADDRESS_LENGTH: UnixAddress => u32;
+    UNIX_ADDRESS_NAME: UnixAddress => u8;
     UDP_PENDING: UdpSock => u32;
     UDP_SEGMENT_BYTES: UdpSock => u16;
     PACKET_HEAD: Packet => u64;
@@ -180,6 +202,8 @@ numbers! {
     RECEIVE_ARITY;
     /// Arguments of `inet_csk_accept`: 4 up to 6.9, then 2.
     ACCEPT_ARITY;
+    /// Arguments of `unix_accept`: 4 up to 6.9, then 3.
+    UNIX_ACCEPT_ARITY;
 }
 
 /// Nanoseconds of a tick; the agent reads it from the coarse clock.
@@ -191,6 +215,12 @@ pub static TICK_NS: Global<u64> = Global::new(0);
 pub fn ticks() -> u32 {
     // SAFETY: takes no arguments.
     unsafe { bpf_jiffies64() as u32 }
+}
+
+/// The socket behind the first of a function's arguments.
+#[inline(always)]
+pub fn sock_of(socket: *const Socket) -> Typed<Sock> {
+    SOCKET_SOCK.load(Typed(socket))
 }
 
 /// Now, on the monotonic clock.
@@ -207,14 +237,14 @@ pub fn tcp(sock: Typed<Sock>) -> Typed<TcpSock> {
     Typed(unsafe { bpf_skc_to_tcp_sock(sock.0.cast_mut().cast()) }.cast())
 }
 
-/// TCP's number of the next byte that the process reads; zero for any other socket.
+/// TCP's numbers of the next byte that the process receives and transmits; zero for any other socket.
 #[inline(always)]
-pub fn read_sequence(sock: Typed<Sock>) -> u32 {
+pub fn sequence(sock: Typed<Sock>) -> [u32; 2] {
     let tcp = tcp(sock);
-    if tcp.0.is_null() || !TCP_READ_SEQUENCE.present() {
-        0
+    if tcp.0.is_null() || !TCP_READ_SEQUENCE.present() || !TCP_WRITE_SEQUENCE.present() {
+        [0; 2]
     } else {
-        TCP_READ_SEQUENCE.load(tcp)
+        [TCP_READ_SEQUENCE.load(tcp), TCP_WRITE_SEQUENCE.load(tcp)]
     }
 }
 

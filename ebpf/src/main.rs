@@ -18,6 +18,9 @@ mod process_life;
 mod socket_io;
 mod socket_life;
 mod stream;
+mod unix_io;
+mod unix_life;
+mod unix_name;
 mod watch;
 
 /// Unreachable: the verifier refuses a program that could come here.

@@ -1,9 +1,10 @@
 //! Output: the only code that puts records into the ring, and counts those that found no room.
 
+use crate::stream::{LANES, Lane};
 use aya_ebpf::{
     Global,
     bindings::BPF_RB_NO_WAKEUP,
-    helpers::generated::bpf_ringbuf_output,
+    helpers::generated::{bpf_probe_read_kernel, bpf_ringbuf_output},
     macros::map,
     maps::{PerCpuArray, RingBuf},
 };
@@ -11,7 +12,7 @@ use core::ptr;
 use sockmeter_abi::{
     CAPTURE_BYTES_MAX, RING_BYTES_DEFAULT,
     field::LOSS_COUNTERS,
-    record::{OPENED, Opened, SEGMENT, Segment},
+    record::{Named, OPENED, Opened, SEGMENT, Segment, UNIX_NAME_BYTES},
     slot::Slot,
 };
 
@@ -37,10 +38,10 @@ pub struct Draft {
     pub content: [u8; 2 * CAPTURE_BYTES_MAX as usize],
 }
 
-/// One draft for each of the two programs that copy content. On one CPU a program is not run inside itself
+/// One draft for each program that copies content. On one CPU a program is not run inside itself
 /// (the kernel counts such misses), but another program may run in between, so they do not share.
 #[map]
-static DRAFTS: PerCpuArray<Draft> = PerCpuArray::with_max_entries(2, 0);
+static DRAFTS: PerCpuArray<Draft> = PerCpuArray::with_max_entries(2 * LANES, 0);
 
 /// Counts `amount` under a loss counter.
 #[inline(always)]
@@ -71,27 +72,55 @@ pub fn submit<T: 'static>(kind: u16, record: T) -> bool {
 /// Tells that a connection is followed from now on.
 #[inline(always)]
 pub fn opened(index: u32, slot: &Slot, connect_ns: u64) {
-    submit(
-        OPENED,
-        Opened {
-            kind: OPENED,
-            role: slot.role,
-            origin: slot.origin,
-            slot: index,
-            connection: slot.connection,
-            time_ns: slot.opened_ns,
-            connect_ns,
-            pid: slot.pid,
-            reserved: 0,
-            endpoints: slot.endpoints,
-        },
-    );
+    submit(OPENED, beginning(index, slot, connect_ns, 0));
 }
 
-/// The draft buffer of an attach point ([`sockmeter_abi::RECEIVE`] or [`sockmeter_abi::TRANSMIT`]).
 #[inline(always)]
-pub fn draft(direction: usize) -> Option<*mut Draft> {
-    DRAFTS.get_ptr_mut(direction as u32)
+fn beginning(index: u32, slot: &Slot, connect_ns: u64, name_bytes: u32) -> Opened {
+    Opened {
+        kind: OPENED,
+        role: slot.role,
+        origin: slot.origin,
+        slot: index,
+        connection: slot.connection,
+        time_ns: slot.opened_ns,
+        connect_ns,
+        pid: slot.pid,
+        name_bytes,
+        endpoints: slot.endpoints,
+    }
+}
+
+/// The same of a Unix connection, with its server's name: `length` bytes of the kernel's memory.
+#[inline(always)]
+pub fn opened_named(index: u32, slot: &Slot, connect_ns: u64, name: u64, length: u64) {
+    let Some(mut entry) = RING.reserve::<Named>(0) else {
+        return lost(usize::from(OPENED), 1);
+    };
+    let mut length = length;
+    // SAFETY: moves a register to itself, which hides from LLVM what it knows of the length: it would drop the
+    // bound that shows it to the verifier.
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) length) };
+    // The kernel makes no longer ones.
+    if length > UNIX_NAME_BYTES as u64 {
+        length = 0;
+    }
+    // SAFETY: the entry is as long as the record, and the verifier checks the length again.
+    unsafe {
+        let record: *mut Named = entry.as_mut_ptr();
+        let to = ptr::addr_of_mut!((*record).name);
+        let status = bpf_probe_read_kernel(to.cast(), length as u32, name as *const _);
+        let name_bytes = if status == 0 { length as u32 } else { 0 };
+        ptr::addr_of_mut!((*record).opened).write(beginning(index, slot, connect_ns, name_bytes));
+    }
+    entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+}
+
+/// The draft buffer of the program that copies what goes in a direction ([`sockmeter_abi::RECEIVE`] or
+/// [`sockmeter_abi::TRANSMIT`]) on a lane.
+#[inline(always)]
+pub fn draft(lane: Lane, direction: usize) -> Option<*mut Draft> {
+    DRAFTS.get_ptr_mut(2 * lane as u32 + direction as u32)
 }
 
 /// Copies a draft with its captured bytes into the ring; false if there was no room.

@@ -6,7 +6,8 @@
 
 use crate::{
     kernel::{SOCKET_SOCK, Socket, Typed, word},
-    stream,
+    stream::{self, Lane},
+    watch,
 };
 use aya_ebpf::{
     helpers::generated::bpf_sock_from_file,
@@ -36,45 +37,59 @@ pub fn socket_send_begin6(ctx: FEntryContext) -> i32 {
 
 #[fexit(function = "inet_sendmsg")]
 pub fn socket_send(ctx: FExitContext) -> i32 {
-    stream::sent(sock!(ctx), word(&ctx, 3) as i32, Typed(ctx.arg(1)));
+    stream::sent(
+        Lane::Inet,
+        sock!(ctx),
+        word(&ctx, 3) as i32,
+        Typed(ctx.arg(1)),
+    );
     0
 }
 
 #[fexit(function = "inet6_sendmsg")]
 pub fn socket_send6(ctx: FExitContext) -> i32 {
-    stream::sent(sock!(ctx), word(&ctx, 3) as i32, Typed(ctx.arg(1)));
+    stream::sent(
+        Lane::Inet6,
+        sock!(ctx),
+        word(&ctx, 3) as i32,
+        Typed(ctx.arg(1)),
+    );
     0
 }
 
 #[fexit(function = "inet_recvmsg")]
 pub fn socket_receive(ctx: FExitContext) -> i32 {
     let (flags, length) = (word(&ctx, 3) as i32, word(&ctx, 4) as i32);
-    stream::received(sock!(ctx), length, Typed(ctx.arg(1)), flags);
+    stream::received(Lane::Inet, sock!(ctx), length, Typed(ctx.arg(1)), flags);
     0
 }
 
 #[fexit(function = "inet6_recvmsg")]
 pub fn socket_receive6(ctx: FExitContext) -> i32 {
     let (flags, length) = (word(&ctx, 3) as i32, word(&ctx, 4) as i32);
-    stream::received(sock!(ctx), length, Typed(ctx.arg(1)), flags);
+    stream::received(Lane::Inet6, sock!(ctx), length, Typed(ctx.arg(1)), flags);
     0
 }
 
 /// sendfile and splice to a socket of either family; gone in 6.5, where they come as messages.
 #[fexit(function = "inet_sendpage")]
 pub fn socket_sendpage(ctx: FExitContext) -> i32 {
-    stream::moved(sock!(ctx), TRANSMIT, word(&ctx, 5) as i32);
+    stream::moved(Lane::Inet, sock!(ctx), TRANSMIT, word(&ctx, 5) as i32);
     0
 }
 
-/// splice from a socket of any family. (Those that have no way of their own receive messages instead.)
+/// splice from a socket of any family. (Those that have no way of their own receive messages instead, and Unix sockets
+/// have programs of their own.)
 #[fexit(function = "sock_splice_read")]
 pub fn socket_splice(ctx: FExitContext) -> i32 {
     // SAFETY: the verifier knows the argument as `struct file`; the result is null or a typed pointer.
     let socket = unsafe { bpf_sock_from_file(ctx.arg(0)) }.cast::<Socket>();
     if !socket.is_null() {
         let sock = SOCKET_SOCK.load(Typed(socket));
-        stream::moved(sock, RECEIVE, word(&ctx, 5) as i32);
+        if !watch::is_tcp(sock) {
+            return 0;
+        }
+        stream::moved(Lane::Inet, sock, RECEIVE, word(&ctx, 5) as i32);
     }
     0
 }

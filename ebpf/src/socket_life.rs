@@ -3,7 +3,7 @@
 use crate::{
     kernel::{
         ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE, Typed,
-        now_ns, read_sequence, tcp, word,
+        now_ns, sequence, tcp, word,
     },
     listeners, output, stream,
     watch::{self, Followed},
@@ -16,9 +16,9 @@ use core::ptr;
 use sockmeter_abi::{
     record::{
         CLOSED, CONNECT_FAILED, Closed, ConnectFailed, ORIGIN_SEEN, ROLE_CLIENT, ROLE_SERVER,
-        ROLE_UNKNOWN,
+        ROLE_UNKNOWN, TRANSPORT_TCP,
     },
-    slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN},
+    slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN, Slot},
 };
 
 /// `RCV_SHUTDOWN`: the peer has sent its FIN, or the process will not receive.
@@ -41,13 +41,20 @@ const LISTEN: i32 = 10;
 pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
     let sock = Typed::<Sock>(ctx.arg(0));
     let (old, new): (i32, i32) = (ctx.arg(1), ctx.arg(2));
-    if !watch::is_stream(sock) {
+    if !watch::is_tcp(sock) {
         return 0;
     }
     match (old, new) {
         (_, SYN_SENT) => connect_begins(sock),
-        (SYN_SENT | SYN_RECV, ESTABLISHED) => connect_succeeded(sock),
-        (SYN_SENT, CLOSE) => connect_failed(sock),
+        (SYN_SENT | SYN_RECV, ESTABLISHED) => {
+            if let Some((Followed { index, slot }, connect_ns)) = connect_succeeded(sock) {
+                // SAFETY: a live map value.
+                let slot = unsafe { &mut *slot };
+                slot.sequence = sequence(sock);
+                output::opened(index, slot, connect_ns);
+            }
+        }
+        (SYN_SENT, CLOSE) => connect_failed(sock, SOCK_ERROR.load(sock) as u16),
         (_, LISTEN) => listeners::begins(sock),
         // A new server socket also comes from there (to SYN_RECV), as a copy that still has the cookie too.
         (LISTEN, CLOSE) => listeners::ends(sock),
@@ -64,8 +71,9 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// A process begins to connect.
 #[inline(always)]
-fn connect_begins(sock: Typed<Sock>) {
+pub fn connect_begins(sock: Typed<Sock>) {
     let Some(pid) = watch::current_pid() else {
         return;
     };
@@ -81,28 +89,27 @@ fn connect_begins(sock: Typed<Sock>) {
     }
 }
 
+/// The connection is there: the caller has to tell it, and how long it took.
 #[inline(always)]
-fn connect_succeeded(sock: Typed<Sock>) {
-    let Some(Followed { index, slot }) = watch::followed(sock) else {
-        return;
-    };
+pub fn connect_succeeded(sock: Typed<Sock>) -> Option<(Followed, u64)> {
+    let Followed { index, slot } = watch::followed(sock)?;
     // SAFETY: a live map value.
-    let slot = unsafe { &mut *slot };
+    let slot_ref = unsafe { &mut *slot };
     // A server's socket has no slot before accept.
-    if slot.phase != PHASE_CONNECTING {
-        return;
+    if slot_ref.phase != PHASE_CONNECTING {
+        return None;
     }
     let time_ns = now_ns();
-    let connect_ns = time_ns - slot.opened_ns;
-    slot.opened_ns = time_ns;
-    slot.phase = PHASE_OPEN;
-    watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
-    slot.read_sequence = read_sequence(sock);
-    output::opened(index, slot, connect_ns);
+    let connect_ns = time_ns - slot_ref.opened_ns;
+    slot_ref.opened_ns = time_ns;
+    slot_ref.phase = PHASE_OPEN;
+    watch::endpoints(sock, ptr::addr_of_mut!(slot_ref.endpoints));
+    Some((Followed { index, slot }, connect_ns))
 }
 
+/// The connect ended without a connection.
 #[inline(always)]
-fn connect_failed(sock: Typed<Sock>) {
+pub fn connect_failed(sock: Typed<Sock>, errno: u16) {
     let Some(Followed { slot, .. }) = watch::followed(sock) else {
         return;
     };
@@ -118,7 +125,7 @@ fn connect_failed(sock: Typed<Sock>) {
         CONNECT_FAILED,
         ConnectFailed {
             kind: CONNECT_FAILED,
-            errno: SOCK_ERROR.load(sock) as u16,
+            errno,
             pid: slot.pid,
             connection: slot.connection,
             time_ns,
@@ -157,7 +164,58 @@ fn keep(sock: Typed<Sock>) {
 /// knows it by its cookie.
 #[inline(always)]
 fn closed(sock: Typed<Sock>) {
-    let mut record = Closed {
+    let Some(Followed { slot, .. }) = watch::followed(sock) else {
+        // Also before all programs are attached: the agent may have listed it as open by then.
+        let record = Closed {
+            connection: watch::cookie(sock),
+            ..end(sock)
+        };
+        output::submit(CLOSED, record);
+        return;
+    };
+    // SAFETY: a live map value.
+    let slot = unsafe { &mut *slot };
+    if slot.phase != PHASE_CLOSED {
+        stream::ends(sock, slot);
+        ends(sock, slot);
+    }
+}
+
+/// The end of a connection that is followed.
+#[inline(always)]
+pub fn ends(sock: Typed<Sock>, slot: &mut Slot) {
+    if slot.phase == PHASE_CLOSED {
+        return;
+    }
+    slot.phase = PHASE_CLOSED;
+    let end = end(sock);
+    let record = Closed {
+        errno: if slot.errno != 0 {
+            slot.errno
+        } else {
+            end.errno
+        },
+        retransmits: slot.retransmits,
+        connection: slot.connection,
+        bytes: slot.bytes,
+        pid: slot.pid,
+        role: slot.role,
+        origin: slot.origin,
+        // On loopback the answer to a send, a reset, comes back before the send returns.
+        overtakes: (slot.send_began_ns != 0 || slot.is_receiving != 0) as u8,
+        transport: watch::transport(slot),
+        turns: slot.turns,
+        ..end
+    };
+    if !output::submit(CLOSED, record) {
+        slot.is_unreported = 1;
+    }
+}
+
+/// The end of a connection of which nothing else is known.
+#[inline(always)]
+fn end(sock: Typed<Sock>) -> Closed {
+    Closed {
         kind: CLOSED,
         errno: SOCK_ERROR.load(sock) as u16,
         retransmits: 0,
@@ -168,37 +226,9 @@ fn closed(sock: Typed<Sock>) {
         role: ROLE_UNKNOWN,
         origin: ORIGIN_SEEN,
         overtakes: 0,
-        reserved: 0,
+        transport: TRANSPORT_TCP,
         turns: 0,
-        reserved2: 0,
-    };
-    let Some(Followed { slot, .. }) = watch::followed(sock) else {
-        // Also before all programs are attached: the agent may have listed it as open by then.
-        record.connection = watch::cookie(sock);
-        output::submit(CLOSED, record);
-        return;
-    };
-    // SAFETY: a live map value.
-    let slot = unsafe { &mut *slot };
-    if slot.phase == PHASE_CLOSED {
-        return;
-    }
-    slot.phase = PHASE_CLOSED;
-    stream::reading_ends(sock, slot);
-    if slot.errno != 0 {
-        record.errno = slot.errno;
-    }
-    record.connection = slot.connection;
-    record.retransmits = slot.retransmits;
-    record.bytes = slot.bytes;
-    record.pid = slot.pid;
-    record.role = slot.role;
-    record.origin = slot.origin;
-    record.turns = slot.turns;
-    // On loopback the answer to a send, a reset, comes back before the send returns.
-    record.overtakes = (slot.send_began_ns != 0 || slot.is_receiving != 0) as u8;
-    if !output::submit(CLOSED, record) {
-        slot.is_unreported = 1;
+        reserved: 0,
     }
 }
 
@@ -225,7 +255,7 @@ pub fn socket_accept(ctx: FExitContext) -> i32 {
     slot.role = ROLE_SERVER;
     slot.phase = PHASE_OPEN;
     watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
-    slot.read_sequence = read_sequence(sock);
+    slot.sequence = sequence(sock);
     output::opened(index, slot, 0);
     0
 }

@@ -3,10 +3,10 @@
 use crate::{
     content, history,
     kernel::{
-        LAST_DATA_TICKS, Message, Sock, TCP_CLOCK_NS, TCP_READ_SEQUENCE, TCP_UPPER_LAYER, TICK_NS,
-        TcpSock, Typed, now_ns, tcp, ticks,
+        LAST_DATA_TICKS, Message, Sock, TCP_CLOCK_NS, TCP_READ_SEQUENCE, TCP_UPPER_LAYER,
+        TCP_WRITE_SEQUENCE, TICK_NS, TcpSock, Typed, now_ns, tcp, ticks,
     },
-    output,
+    output, unix_name,
     watch::{self, Adopted, Before, Followed},
 };
 use core::ptr;
@@ -20,9 +20,23 @@ use sockmeter_abi::{
     slot::{PHASE_CLOSED, PHASE_OPEN, Slot},
 };
 
+/// Which functions of the kernel a call comes through. Each has programs of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// AF_INET's.
+    Inet,
+    /// AF_INET6's.
+    Inet6,
+    /// Those of Unix stream sockets.
+    Unix,
+}
+
+/// How many there are.
+pub const LANES: u32 = 3;
+
 const MSG_OOB: i32 = 0x1;
 const MSG_PEEK: i32 = 0x2;
-const MSG_TRUNC: i32 = 0x20;
+pub const MSG_TRUNC: i32 = 0x20;
 const MSG_ERRQUEUE: i32 = 0x2000;
 
 /// The earliest of the timers that read TCP's clock: that of delayed acknowledgements (`TCP_DELACK_MIN`).
@@ -54,9 +68,9 @@ fn turn(slot: &mut Slot, direction: usize) {
 
 /// A send call has moved `length` bytes, or failed.
 #[inline(always)]
-pub fn sent(sock: Typed<Sock>, length: i32, message: Typed<Message>) {
+pub fn sent(lane: Lane, sock: Typed<Sock>, length: i32, message: Typed<Message>) {
     if length > 0 {
-        return segment(sock, TRANSMIT, length, Some(message), true);
+        return segment(lane, sock, TRANSMIT, length, Some(message), true);
     }
     if let Some(Followed { slot, .. }) = watch::followed(sock) {
         // SAFETY: a live map value.
@@ -66,26 +80,27 @@ pub fn sent(sock: Typed<Sock>, length: i32, message: Typed<Message>) {
 
 /// A receive call has moved `length` bytes, or failed.
 #[inline(always)]
-pub fn received(sock: Typed<Sock>, length: i32, message: Typed<Message>, flags: i32) {
+pub fn received(lane: Lane, sock: Typed<Sock>, length: i32, message: Typed<Message>, flags: i32) {
     // Peeked bytes are received later; urgent data and the error queue are not part of the stream.
     if flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) != 0 {
         return;
     }
     // MSG_TRUNC throws the bytes away without copying them.
     let copied = flags & MSG_TRUNC == 0;
-    segment(sock, RECEIVE, length, Some(message), copied);
+    segment(lane, sock, RECEIVE, length, Some(message), copied);
 }
 
 /// Bytes that went from file to socket or from socket to pipe, past the process's memory.
 #[inline(always)]
-pub fn moved(sock: Typed<Sock>, direction: usize, length: i32) {
-    segment(sock, direction, length, None, false);
+pub fn moved(lane: Lane, sock: Typed<Sock>, direction: usize, length: i32) {
+    segment(lane, sock, direction, length, None, false);
 }
 
 /// Counts the bytes of one call and tells the agent. `copied`: they are where `message` says. (A flag of
 /// its own, because the verifier forgets the type of a pointer that may also be absent.)
 #[inline(always)]
 fn segment(
+    lane: Lane,
     sock: Typed<Sock>,
     direction: usize,
     length: i32,
@@ -101,8 +116,15 @@ fn segment(
     let time_ns = now_ns();
     let followed = match watch::followed(sock) {
         Some(followed) => followed,
-        None if !watch::is_stream(sock) => return,
-        None => match adopt(sock, pid, direction, length as u32, time_ns) {
+        // AF_INET's functions serve datagrams too; those of Unix sockets have others.
+        None if lane != Lane::Unix && !watch::is_tcp(sock) => {
+            // The bytes of multipath TCP go over sockets of the kernel's own, which no process calls.
+            if watch::is_multipath(sock) {
+                output::lost(LOSS_NO_SLOT_BYTES, length as u64);
+            }
+            return;
+        }
+        None => match adopt(lane, sock, pid, direction, length as u32, time_ns) {
             Some(followed) => followed,
             None => return output::lost(LOSS_NO_SLOT_BYTES, length as u64),
         },
@@ -110,11 +132,14 @@ fn segment(
     // SAFETY: a live map value.
     let slot = unsafe { &mut *followed.slot };
     let mut arrived_ns = 0;
-    if direction == RECEIVE {
+    // Unix sockets keep neither times nor counts.
+    if lane != Lane::Unix {
         let tcp = tcp(sock);
         if !tcp.0.is_null() {
-            slot.bytes[RECEIVE] += taken_otherwise(tcp, slot, length as u32);
-            arrived_ns = arrival_ns(tcp, time_ns);
+            count_unseen(tcp, slot, direction, length as u32);
+            if direction == RECEIVE {
+                arrived_ns = arrival_ns(tcp, time_ns);
+            }
         }
     }
     let wanted = wanted_bytes(slot, direction, length as u64);
@@ -124,7 +149,7 @@ fn segment(
     };
     // What finds no room is counted where it is submitted, and the slot has counted the bytes.
     match message {
-        Some(message) if copied && wanted > 0 => with_content(record, message, wanted),
+        Some(message) if copied && wanted > 0 => with_content(lane, record, message, wanted),
         _ => output::submit(SEGMENT, record),
     };
     // Volatile, so that it stays behind the record.
@@ -194,7 +219,8 @@ fn describe(
         turn: slot.turns,
         pid: 0,
         captured_bytes: 0,
-        reserved: 0,
+        transport: watch::transport(slot),
+        reserved: [0; 3],
     };
     let is_other_under_way;
     if direction == RECEIVE {
@@ -221,8 +247,8 @@ fn describe(
 
 /// Puts a record and the call's first bytes into the ring; false if there was no room.
 #[inline(always)]
-fn with_content(record: Segment, message: Typed<Message>, wanted: u32) -> bool {
-    let Some(draft) = output::draft(usize::from(record.direction)) else {
+fn with_content(lane: Lane, record: Segment, message: Typed<Message>, wanted: u32) -> bool {
+    let Some(draft) = output::draft(lane, usize::from(record.direction)) else {
         return false;
     };
     let captured_bytes = content::capture(message, u64::from(record.length_bytes), wanted, draft);
@@ -240,14 +266,23 @@ fn with_content(record: Segment, message: Typed<Message>, wanted: u32) -> bool {
 /// was missed: an accept() that was blocked when the programs were attached does not come by them when it returns.
 #[inline(always)]
 fn adopt(
+    lane: Lane,
     sock: Typed<Sock>,
     pid: u32,
     direction: usize,
     length: u32,
     time_ns: u64,
 ) -> Option<Followed> {
-    let role = history::role(sock);
-    let is_fresh = role == ROLE_SERVER && history::was_unused(sock, direction, length);
+    let (role, is_fresh) = if lane == Lane::Unix {
+        (unix_name::role(sock), false)
+    } else {
+        let role = history::role(sock);
+        let is_server = role == ROLE_SERVER;
+        (
+            role,
+            is_server && history::was_unused(sock, direction, length),
+        )
+    };
     let before = Before {
         pid,
         role,
@@ -264,38 +299,56 @@ fn adopt(
         let Followed { index, slot } = followed;
         // SAFETY: a live map value.
         let slot = unsafe { &mut *slot };
-        if direction == RECEIVE {
-            // Its bytes are read already.
-            slot.read_sequence = slot.read_sequence.wrapping_sub(length);
+        // Its bytes have moved already.
+        slot.sequence[direction] = slot.sequence[direction].wrapping_sub(length);
+        if lane == Lane::Unix {
+            unix_name::opened(sock, index, slot, 0);
+        } else {
+            output::opened(index, slot, 0);
         }
-        output::opened(index, slot, 0);
     }
     Some(followed)
 }
 
-/// Bytes that were read since the last call, but by no call that is seen: mapped (`TCP_ZEROCOPY_RECEIVE`), or
-/// taken by a program of a socket map. A single one is none of them: TCP counts the peer's FIN, and skips the urgent
-/// byte. Below TLS the numbers are those of its records.
+/// Counts the bytes that moved since the last call by no call that was seen, told by TCP's own number: what was
+/// mapped (`TCP_ZEROCOPY_RECEIVE`), what a socket map's program took, and calls at whose return the kernel left this
+/// program out, which it does when another task was preempted inside it on the same CPU (`__bpf_prog_enter`).
+///
+/// A single byte is none of them: TCP counts a FIN, and skips the urgent byte. Two threads that send at a time see
+/// each other's bytes here, and the later one takes them back. Below TLS the numbers are those of its records.
 #[inline(always)]
-fn taken_otherwise(tcp: Typed<TcpSock>, slot: &mut Slot, length: u32) -> u64 {
-    if !TCP_READ_SEQUENCE.present() || !TCP_UPPER_LAYER.present() || TCP_UPPER_LAYER.load(tcp) != 0
+fn count_unseen(tcp: Typed<TcpSock>, slot: &mut Slot, direction: usize, length: u32) {
+    if !TCP_READ_SEQUENCE.present()
+        || !TCP_WRITE_SEQUENCE.present()
+        || !TCP_UPPER_LAYER.present()
+        || TCP_UPPER_LAYER.load(tcp) != 0
     {
-        return 0;
+        return;
     }
-    let before = slot.read_sequence.wrapping_add(length);
-    slot.read_sequence = TCP_READ_SEQUENCE.load(tcp);
-    match slot.read_sequence.wrapping_sub(before) as i32 {
-        ..=1 => 0,
-        bytes => bytes as u64,
+    let sequence = if direction == RECEIVE {
+        TCP_READ_SEQUENCE.load(tcp)
+    } else {
+        TCP_WRITE_SEQUENCE.load(tcp)
+    };
+    let unseen = sequence.wrapping_sub(slot.sequence[direction].wrapping_add(length)) as i32;
+    slot.sequence[direction] = sequence;
+    if unseen > 1 {
+        slot.bytes[direction] += unseen as u64;
+        slot.surplus[direction] += unseen as u32;
+    } else if unseen < 0 {
+        let back = unseen.unsigned_abs().min(slot.surplus[direction]);
+        slot.bytes[direction] -= u64::from(back);
+        slot.surplus[direction] -= back;
     }
 }
 
-/// Takes what was read unseen since the last receive call.
+/// Counts what moved unseen since the last calls.
 #[inline(always)]
-pub fn reading_ends(sock: Typed<Sock>, slot: &mut Slot) {
+pub fn ends(sock: Typed<Sock>, slot: &mut Slot) {
     let tcp = tcp(sock);
     if !tcp.0.is_null() {
-        slot.bytes[RECEIVE] += taken_otherwise(tcp, slot, 0);
+        count_unseen(tcp, slot, RECEIVE, 0);
+        count_unseen(tcp, slot, TRANSMIT, 0);
     }
 }
 

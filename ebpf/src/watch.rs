@@ -3,7 +3,7 @@
 use crate::{
     kernel::{
         SOCK_FAMILY, SOCK_LOCAL_PORT, SOCK_LOCAL_V4, SOCK_LOCAL_V6, SOCK_PROTOCOL,
-        SOCK_REMOTE_PORT, SOCK_REMOTE_V4, SOCK_REMOTE_V6, Sock, Typed, read_sequence,
+        SOCK_REMOTE_PORT, SOCK_REMOTE_V4, SOCK_REMOTE_V6, SOCK_TYPE, Sock, Typed, sequence,
     },
     output,
 };
@@ -22,13 +22,17 @@ use core::ptr;
 use sockmeter_abi::{
     CONNECTIONS_MAX_DEFAULT,
     field::LOSS_NO_SLOT,
-    record::Endpoints,
+    record::{Endpoints, TRANSPORT_TCP, TRANSPORT_UNIX},
     slot::{PHASE_ABANDONED, PHASE_FREE, Slot},
 };
 
+const AF_UNIX: u16 = 1;
 pub const AF_INET: u16 = 2;
 pub const AF_INET6: u16 = 10;
 const IPPROTO_TCP: u16 = 6;
+const IPPROTO_MPTCP: u16 = 262;
+/// A stream, in either family.
+const SOCK_STREAM: u16 = 1;
 
 /// The agent's own process, which is never watched.
 #[unsafe(no_mangle)]
@@ -127,10 +131,22 @@ fn mark_from(sock: Typed<Sock>, first: *const Mark, flags: u32) -> *mut Mark {
     .cast()
 }
 
-/// Whether a socket is of a kind that is followed.
+/// Whether a socket is a TCP socket.
 #[inline(always)]
-pub fn is_stream(sock: Typed<Sock>) -> bool {
+pub fn is_tcp(sock: Typed<Sock>) -> bool {
     SOCK_PROTOCOL.load(sock) == IPPROTO_TCP
+}
+
+/// Whether a socket is one of multipath TCP, which is not followed.
+#[inline(always)]
+pub fn is_multipath(sock: Typed<Sock>) -> bool {
+    SOCK_PROTOCOL.load(sock) == IPPROTO_MPTCP
+}
+
+/// Whether a socket is a Unix stream socket.
+#[inline(always)]
+pub fn is_unix(sock: Typed<Sock>) -> bool {
+    SOCK_FAMILY.load(sock) == AF_UNIX && SOCK_TYPE.load(sock) == SOCK_STREAM
 }
 
 /// The slot of a socket, if it is followed.
@@ -203,7 +219,7 @@ pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Adopted> {
         (*slot).role = role;
         (*slot).origin = origin;
         (*slot).phase = phase;
-        (*slot).read_sequence = read_sequence(sock);
+        (*slot).sequence = sequence(sock);
         endpoints(sock, ptr::addr_of_mut!((*slot).endpoints));
     }
     let first = Mark {
@@ -279,11 +295,17 @@ pub fn cookie(sock: Typed<Sock>) -> u64 {
     unsafe { bpf_get_socket_cookie(sock.0.cast_mut().cast()) }
 }
 
-/// Both ends of a connection.
+/// Both ends of a connection; of a Unix socket only the family.
 #[inline(always)]
 pub fn endpoints(sock: Typed<Sock>, to: *mut Endpoints) {
     let family = SOCK_FAMILY.load(sock);
-    let (mut local, mut remote) = ([0u64; 2], [0u64; 2]);
+    let (mut local, mut remote, mut ports) = ([0u64; 2], [0u64; 2], (0, 0));
+    if family != AF_UNIX {
+        ports = (
+            SOCK_LOCAL_PORT.load(sock),
+            u16::from_be(SOCK_REMOTE_PORT.load(sock)),
+        );
+    }
     if family == AF_INET {
         local[0] = u64::from(SOCK_LOCAL_V4.load(sock));
         remote[0] = u64::from(SOCK_REMOTE_V4.load(sock));
@@ -294,8 +316,7 @@ pub fn endpoints(sock: Typed<Sock>, to: *mut Endpoints) {
     // SAFETY: `to` is inside a live map value or the stack.
     unsafe {
         (*to).family = family;
-        (*to).local_port = SOCK_LOCAL_PORT.load(sock);
-        (*to).remote_port = u16::from_be(SOCK_REMOTE_PORT.load(sock));
+        ((*to).local_port, (*to).remote_port) = ports;
         (*to).reserved = 0;
         ptr::addr_of_mut!((*to).local_address)
             .cast::<[u64; 2]>()
@@ -303,6 +324,16 @@ pub fn endpoints(sock: Typed<Sock>, to: *mut Endpoints) {
         ptr::addr_of_mut!((*to).remote_address)
             .cast::<[u64; 2]>()
             .write_unaligned(remote);
+    }
+}
+
+/// What a followed connection goes over.
+#[inline(always)]
+pub fn transport(slot: &Slot) -> u8 {
+    if slot.endpoints.family == AF_UNIX {
+        TRANSPORT_UNIX
+    } else {
+        TRANSPORT_TCP
     }
 }
 

@@ -1,5 +1,7 @@
-// A small Node server: `node server.js PORT`. Answers 201 to POST with the body's length, 200 to everything else.
+// A small Node server: `node server.js PORT|PATH`. Answers 201 to POST with the body's length, 200 to everything else.
 const http = require('http');
+const [where] = process.argv.slice(2);
+const place = where.startsWith('/') ? [where] : [Number(where), '127.0.0.1'];
 http.createServer((request, response) => {
   let bytes = 0;
   request.on('data', (part) => { bytes += part.length; });
@@ -7,4 +9,4 @@ http.createServer((request, response) => {
     response.statusCode = request.method === 'POST' ? 201 : 200;
     response.end(`${bytes}\n`);
   });
-}).listen(Number(process.argv[2]), '127.0.0.1');
+}).listen(...place);

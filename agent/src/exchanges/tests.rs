@@ -3,12 +3,16 @@
 use super::*;
 use crate::protocol::Loss;
 
-const SERVER: End = End {
+static REMOTE: Address = Address::Inet(std::net::SocketAddr::new(
+    std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+    9,
+));
+const SERVER: End<'static> = End {
     role: Role::Server,
     protocol: "http1",
-    remote: SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9),
+    remote: &REMOTE,
 };
-const CLIENT: End = End {
+const CLIENT: End<'static> = End {
     role: Role::Client,
     ..SERVER
 };

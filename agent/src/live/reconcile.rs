@@ -1,7 +1,9 @@
 //! Reconciling: what the kernel counted against what its records told.
 
 use super::{Live, LiveError, PROC, datagrams::stale, now_ns};
-use crate::records::{ConnectionId, Record, Table, datagrams::Run, endpoints, role};
+use crate::records::{
+    Address, ConnectionId, Record, Table, Transport, datagrams::Run, endpoints, role,
+};
 use sockmeter_abi::{
     record::ORIGIN_ADOPTED,
     slot::{PHASE_ABANDONED, PHASE_CLOSED, PHASE_OPEN, Slot},
@@ -117,7 +119,6 @@ impl Live {
     /// The connections that are open here and not in the table: the records of their end were lost.
     fn gone(&self, listed: &HashSet<ConnectionId>) -> Vec<Table> {
         let time_ns = now_ns();
-        let nobody = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
         self.pipeline
             .connections()
             .filter(|(id, _)| !listed.contains(id))
@@ -132,8 +133,8 @@ impl Live {
                 bytes: [0; 2],
                 retransmits: 0,
                 turns: 0,
-                local: nobody,
-                remote: nobody,
+                local: Address::unknown(Transport::Tcp),
+                remote: Address::unknown(Transport::Tcp),
             })
             .collect()
     }

@@ -48,6 +48,10 @@ pub(super) fn error_type(errno: u16) -> &'static str {
         libc::ENETUNREACH | libc::ENETDOWN => "network_unreachable",
         libc::EADDRNOTAVAIL => "no_local_address",
         libc::ECONNABORTED => "aborted",
+        // Of Unix sockets: no such file, not allowed to write to it, its accept queue is full.
+        libc::ENOENT => "not_found",
+        libc::EACCES | libc::EPERM => "permission_denied",
+        libc::EAGAIN => "queue_full",
         _ => "other",
     }
 }

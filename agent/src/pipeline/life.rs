@@ -1,17 +1,14 @@
 //! The life of a connection in the pipeline: it begins, changes hands, catches up with the kernel, ends.
 
-use super::{Pipeline, TCP, Talk, account::error_type, held::Held, lose, note, steer::Needless};
+use super::{Pipeline, Talk, account::error_type, held::Held, lose, note, steer::Needless};
 use crate::{
     connections::{Connection, ConnectionId, Direction, Role},
     exchanges::{End, Pairing},
     identity::ProgramKey,
     protocol::conversation::{Conversation, Moment},
-    records::{Adopted, Closed, ConnectFailed, Opened, Table},
+    records::{Address, Adopted, Closed, ConnectFailed, Opened, Table},
 };
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-};
+use std::collections::BTreeSet;
 
 /// How a connection begins to be known.
 pub(super) struct Beginning {
@@ -19,7 +16,7 @@ pub(super) struct Beginning {
     pub(super) role: Role,
     pub(super) is_joined: bool,
     pub(super) pid: u32,
-    pub(super) remote: SocketAddr,
+    pub(super) remote: Address,
 }
 
 /// How a connection ended.
@@ -34,13 +31,10 @@ struct Ending {
     time_ns: u64,
 }
 
-/// The other end of a connection whose beginning was lost.
-pub(super) const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-
 /// The holder of a connection whose holder is not known.
 const NO_PID: u32 = 0;
 
-fn end_of(conversation: &Conversation, remote: SocketAddr) -> End {
+fn end_of<'a>(conversation: &Conversation, remote: &'a Address) -> End<'a> {
     End {
         role: conversation.role(),
         protocol: conversation.protocol(),
@@ -71,13 +65,14 @@ impl Pipeline {
             waiting: Vec::new(),
             waiting_end: None,
         };
+        let transport = remote.transport().label();
         self.connections
             .insert(id, Connection::new(slot, remote, pid, talk));
-        self.series.connection_active(process, role, TCP, 1);
+        self.series.connection_active(process, role, transport, 1);
         if is_joined {
-            self.series.adopted(process, role, TCP);
+            self.series.adopted(process, role, transport);
         } else {
-            self.series.connection_opened(process, role, TCP);
+            self.series.connection_opened(process, role, transport);
         }
     }
 
@@ -102,6 +97,7 @@ impl Pipeline {
         if self.connections.has_ended(connection) {
             return;
         }
+        let transport = remote.transport().label();
         self.open(
             connection,
             Beginning {
@@ -114,7 +110,7 @@ impl Pipeline {
         );
         if role == Role::Client && !adopted {
             let (_, process) = self.process(pid);
-            self.series.connect_duration(process, connect_ns);
+            self.series.connect_duration(process, transport, connect_ns);
         }
     }
 
@@ -149,12 +145,13 @@ impl Pipeline {
             pid,
             time_ns,
             connect_ns: _,
-            remote: _,
+            ref remote,
         } = *failed;
         self.now_ns = self.now_ns.max(time_ns);
         let (_, process) = self.process(pid);
+        let transport = remote.transport().label();
         self.series
-            .connection_failed(process, Role::Client, TCP, error_type(errno));
+            .connection_failed(process, Role::Client, transport, error_type(errno));
     }
 
     /// The connection went over to another process (fork, a passed descriptor): it is that one's now.
@@ -164,14 +161,16 @@ impl Pipeline {
             return;
         };
         connection.pid = pid;
+        let transport = connection.transport().label();
         let talk = &mut connection.talk;
         talk.changes = self.identity.changes();
         if talk.program == program {
             return;
         }
         let role = talk.conversation.role();
-        self.series.connection_active(talk.process, role, TCP, -1);
-        self.series.connection_active(process, role, TCP, 1);
+        self.series
+            .connection_active(talk.process, role, transport, -1);
+        self.series.connection_active(process, role, transport, 1);
         for method in talk.pairing.active() {
             self.series.active_requests(talk.process, role, method, -1);
             self.series.active_requests(process, role, method, 1);
@@ -217,6 +216,7 @@ impl Pipeline {
             bytes,
             pid,
             role,
+            transport,
             adopted,
             turns,
             overtakes: _,
@@ -235,7 +235,7 @@ impl Pipeline {
                 role,
                 is_joined: adopted,
                 pid,
-                remote: NOBODY,
+                remote: Address::unknown(transport),
             };
             self.open_unknown(connection, beginning);
         }
@@ -279,7 +279,7 @@ impl Pipeline {
             time_ns,
             turn: 0,
         };
-        let end = end_of(&talk.conversation, connection.remote);
+        let end = end_of(&talk.conversation, &connection.remote);
         let (pairing, process) = (&mut talk.pairing, talk.process);
         let kept = talk.conversation.close(moment, &mut |heard| {
             pairing.step(heard, end.remote, &mut |finding| {
@@ -294,7 +294,8 @@ impl Pipeline {
         if let Some(kept) = kept {
             talk.held.tell(series, process, "", kept);
         }
-        series.connection_active(process, end.role, TCP, -1);
+        let transport = end.remote.transport().label();
+        series.connection_active(process, end.role, transport, -1);
     }
 
     /// Takes over what the kernel counted: bytes whose records were lost, and segments sent again.

@@ -8,15 +8,19 @@ mod losses;
 mod order;
 mod pending;
 mod steering;
+mod unix;
 
 use super::*;
 use crate::{
     export::prometheus::{Format, write},
-    records::{Adopted, Closed, Facts, Opened, Table, facts::Source},
+    records::{Adopted, Closed, ConnectFailed, Facts, Opened, Table, Transport, facts::Source},
 };
-use std::{borrow::Cow, net::SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
 
-const REMOTE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
+const REMOTE: Address = Address::Inet(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9));
 const GET: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -113,6 +117,7 @@ impl Bench {
             time_ns: self.now_ns,
             turn: self.turns,
             pid,
+            transport: Transport::Tcp,
             overtakes: self.overtakes,
             after_end: self.after_end,
             content: Cow::Borrowed(content),
@@ -136,6 +141,7 @@ impl Bench {
             bytes: self.positions,
             pid: 1,
             role: Role::Server,
+            transport: Transport::Tcp,
             adopted: false,
             turns: self.turns,
             overtakes: self.overtakes,

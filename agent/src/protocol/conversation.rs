@@ -101,9 +101,10 @@ pub struct Heard<'a> {
 pub type Emit<'a> = dyn FnMut(Heard<'_>) + 'a;
 
 impl Conversation {
-    /// A conversation that begins, or that is joined in its middle.
+    /// A conversation that begins, or that is joined in its middle. One that begins may have an unknown role too:
+    /// a pair of sockets has no server.
     pub fn new(role: Role, is_joined: bool) -> Self {
-        let state = if is_joined || role == Role::Unknown {
+        let state = if is_joined {
             State::joined()
         } else {
             State::Opening([Opening::default(); 2])
@@ -202,11 +203,11 @@ impl Conversation {
         emit: &mut Emit<'_>,
     ) -> Reading {
         let kept_bytes = self.kept_bytes();
-        let (State::Opening([receive, transmit]), Some(speaker)) =
-            (&mut self.state, speaker(self.role, direction))
-        else {
+        let State::Opening([receive, transmit]) = &mut self.state else {
             return Reading::of(unrecognised(piece));
         };
+        // Who asks first is the client.
+        let speaker = speaker(self.role, direction).unwrap_or(Speaker::Client);
         let (opening, other) = match direction {
             Direction::Receive => (receive, *transmit),
             Direction::Transmit => (transmit, *receive),
@@ -237,6 +238,7 @@ impl Conversation {
                 return Reading::default();
             }
             Verdict::Is(index) => {
+                self.role = role_of(speaker, direction);
                 self.begin(index, Start::Beginning);
                 let mut accounts = decided(kept_bytes, direction, Account::default());
                 // What is answered before it tells a protocol is of the protocol of the answer.

@@ -1,8 +1,8 @@
 //! What the kernel side wrote, byte by byte, into records.
 
 use super::{
-    Closed, ConnectFailed, ConnectionId, Direction, Malformed, Opened, Record, Role, Segment,
-    Started,
+    Address, Closed, ConnectFailed, ConnectionId, Direction, Malformed, Opened, Record, Role,
+    Segment, Started, Transport,
 };
 use sockmeter_abi::{RECEIVE, record as wire};
 use std::{
@@ -21,7 +21,7 @@ impl<'a> Record<'a> {
             .first_chunk()
             .map_or(0, |chunk| u16::from_ne_bytes(*chunk));
         match kind {
-            wire::OPENED => prefix(bytes).map(|(record, _)| opened(record)),
+            wire::OPENED => prefix(bytes).and_then(|(record, rest)| opened(record, rest)),
             wire::CONNECT_FAILED => prefix(bytes).map(|(record, _)| connect_failed(record)),
             wire::SEGMENT => prefix(bytes).and_then(|(record, rest)| segment(record, rest)),
             wire::CLOSED => prefix(bytes).map(|(record, _)| closed(record)),
@@ -56,8 +56,15 @@ pub(crate) fn role(wire: u8) -> Role {
     }
 }
 
-/// Both ends; IPv4 in IPv6 (`::ffff:a.b.c.d`) is shown as IPv4.
-pub(crate) fn endpoints(wire: &wire::Endpoints) -> (SocketAddr, SocketAddr) {
+fn transport(wire: u8) -> Transport {
+    match wire {
+        wire::TRANSPORT_UNIX => Transport::Unix,
+        _ => Transport::Tcp,
+    }
+}
+
+/// Both ends; IPv4 in IPv6 (`::ffff:a.b.c.d`) is shown as IPv4. Those of a Unix connection have no names here.
+pub(crate) fn endpoints(wire: &wire::Endpoints) -> (Address, Address) {
     let wire::Endpoints {
         family,
         local_port,
@@ -66,6 +73,10 @@ pub(crate) fn endpoints(wire: &wire::Endpoints) -> (SocketAddr, SocketAddr) {
         local_address,
         remote_address,
     } = wire;
+    if *family == libc::AF_UNIX as u16 {
+        let unnamed = Address::unknown(Transport::Unix);
+        return (unnamed.clone(), unnamed);
+    }
     let address = |bytes: &[u8; 16]| {
         if *family == libc::AF_INET as u16 {
             let [a, b, c, d, ..] = *bytes;
@@ -75,12 +86,12 @@ pub(crate) fn endpoints(wire: &wire::Endpoints) -> (SocketAddr, SocketAddr) {
         }
     };
     (
-        SocketAddr::new(address(local_address), *local_port),
-        SocketAddr::new(address(remote_address), *remote_port),
+        SocketAddr::new(address(local_address), *local_port).into(),
+        SocketAddr::new(address(remote_address), *remote_port).into(),
     )
 }
 
-fn opened(record: wire::Opened) -> Record<'static> {
+fn opened(record: wire::Opened, rest: &[u8]) -> Option<Record<'static>> {
     let wire::Opened {
         kind: _,
         role: end,
@@ -90,21 +101,30 @@ fn opened(record: wire::Opened) -> Record<'static> {
         time_ns,
         connect_ns,
         pid,
-        reserved: _,
+        name_bytes,
         endpoints: ends,
     } = record;
-    let (local, remote) = endpoints(&ends);
-    Record::Opened(Opened {
+    let role = role(end);
+    let (mut local, mut remote) = endpoints(&ends);
+    if remote.transport() == Transport::Unix {
+        let server = Address::unix(rest.get(..name_bytes as usize)?);
+        match role {
+            Role::Client => remote = server,
+            Role::Server => local = server,
+            Role::Unknown => {}
+        }
+    }
+    Some(Record::Opened(Opened {
         connection: ConnectionId(connection),
         slot,
-        role: role(end),
+        role,
         adopted: origin == wire::ORIGIN_ADOPTED,
         time_ns,
         connect_ns,
         pid,
         local,
         remote,
-    })
+    }))
 }
 
 fn connect_failed(record: wire::ConnectFailed) -> Record<'static> {
@@ -141,6 +161,7 @@ fn segment(record: wire::Segment, content: &[u8]) -> Option<Record<'_>> {
         turn,
         pid,
         captured_bytes,
+        transport: over,
         reserved: _,
     } = record;
     // The ring pads records, so the length that was written counts.
@@ -159,6 +180,7 @@ fn segment(record: wire::Segment, content: &[u8]) -> Option<Record<'_>> {
         time_ns,
         turn,
         pid,
+        transport: transport(over),
         overtakes: place == wire::PLACE_OVERTAKES,
         after_end: place == wire::PLACE_AFTER_END,
         content: Cow::Borrowed(content),
@@ -177,9 +199,9 @@ fn closed(record: wire::Closed) -> Record<'static> {
         role: end,
         origin,
         overtakes,
-        reserved: _,
+        transport: over,
         turns,
-        reserved2: _,
+        reserved: _,
     } = record;
     Record::Closed(Closed {
         connection: ConnectionId(connection),
@@ -189,6 +211,7 @@ fn closed(record: wire::Closed) -> Record<'static> {
         bytes,
         pid,
         role: role(end),
+        transport: transport(over),
         adopted: origin == wire::ORIGIN_ADOPTED,
         turns,
         overtakes: overtakes != 0,
@@ -242,7 +265,8 @@ mod tests {
             turn: 3,
             pid: 42,
             captured_bytes,
-            reserved: 0,
+            transport: wire::TRANSPORT_TCP,
+            reserved: [0; 3],
         }
     }
 
@@ -260,6 +284,61 @@ mod tests {
         );
         assert_eq!((segment.other_position, segment.turn), (50, 3));
         assert_eq!(segment.direction, Direction::Transmit);
+    }
+
+    fn wire_opened(role: u8, name_bytes: u32) -> wire::Opened {
+        wire::Opened {
+            kind: wire::OPENED,
+            role,
+            origin: wire::ORIGIN_SEEN,
+            slot: 1,
+            connection: 7,
+            time_ns: 2,
+            connect_ns: 3,
+            pid: 42,
+            name_bytes,
+            endpoints: wire::Endpoints {
+                family: libc::AF_UNIX as u16,
+                local_port: 0,
+                remote_port: 0,
+                reserved: 0,
+                local_address: [0; 16],
+                remote_address: [0; 16],
+            },
+        }
+    }
+
+    fn named(opened: wire::Opened, name: &[u8]) -> Vec<u8> {
+        let mut padded = [b'#'; wire::UNIX_NAME_BYTES];
+        padded[..name.len()].copy_from_slice(name);
+        let named = wire::Named {
+            opened,
+            name: padded,
+        };
+        named.as_bytes().to_vec()
+    }
+
+    #[test]
+    fn rule_20_the_name_of_a_unix_socket_is_its_server_s() {
+        let unnamed = Address::unknown(Transport::Unix);
+        for (role, name) in [
+            (wire::ROLE_CLIENT, &b"/run/x.sock\0"[..]),
+            (wire::ROLE_SERVER, b"\0abstract"),
+            (wire::ROLE_UNKNOWN, b""),
+            (wire::ROLE_CLIENT, &[b'x'; 109]),
+        ] {
+            let bytes = named(wire_opened(role, name.len() as u32), name);
+            let Ok(Record::Opened(opened)) = Record::parse(&bytes) else {
+                panic!("not opened")
+            };
+            let (server, other) = match opened.role {
+                Role::Client => (opened.remote, opened.local),
+                Role::Server | Role::Unknown => (opened.local, opened.remote),
+            };
+            assert_eq!((server, other), (Address::unix(name), unnamed.clone()));
+        }
+        let too_long = named(wire_opened(wire::ROLE_CLIENT, 113), b"x");
+        assert!(Record::parse(&too_long).is_err());
     }
 
     #[test]

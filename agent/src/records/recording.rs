@@ -66,7 +66,7 @@ pub(super) mod latin1 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::{ConnectionId, Direction, Segment};
+    use crate::records::{ConnectionId, Direction, Segment, Transport};
     use std::borrow::Cow;
 
     #[test]
@@ -82,6 +82,7 @@ mod tests {
                 time_ns: 2,
                 turn: 4,
                 pid: 3,
+                transport: Transport::Tcp,
                 overtakes: false,
                 after_end: false,
                 content: Cow::Owned((0..=255).collect()),

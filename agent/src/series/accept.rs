@@ -93,7 +93,7 @@ impl Accept {
                 family.overflow_row()
             } else {
                 let render = |out: &mut String| push_number(out, "server_port", port);
-                let (row, found) = family.row(key, owner, render);
+                let (row, found) = family.row(&key, owner, render);
                 place = found;
                 row
             };

@@ -74,7 +74,7 @@ pub const ALL: &[Metric] = &[
     counter("sockmeter_connections_opened_total", None, "Connections that were accepted or made.", &["role", "transport"]),
     counter("sockmeter_connections_failed_total", None, "Connections that could not be made, by error.", &["role", "transport", "error_type"]),
     counter("sockmeter_connections_adopted_total", None, "Connections that were already open when they were first seen.", &["role", "transport"]),
-    histogram("sockmeter_connect_duration_seconds", "Time that a client took to make a connection.", &[]),
+    histogram("sockmeter_connect_duration_seconds", "Time that a client took to make a connection.", &["transport"]),
     counter("sockmeter_socket_bytes_total", Some("bytes"), "Bytes that the process read from and wrote to its sockets.", &["direction", "role", "transport"]),
     counter("sockmeter_socket_datagrams_total", None, "UDP datagrams that the process received and sent.", &["direction", "transport"]),
     counter("sockmeter_tcp_retransmits_total", None, "TCP segments that were sent again.", &["role"]),

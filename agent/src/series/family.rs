@@ -9,7 +9,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 /// What tells the series of a metric apart.
-pub(super) trait Key: Copy + Eq + Hash {
+pub(super) trait Key: Clone + Eq + Hash {
     /// Whose series it is: [`Owner::number`].
     fn owner(&self) -> u64;
 }
@@ -67,11 +67,11 @@ impl<K: Key> Family<K> {
     /// The row of `key`, which is made if there is room; `render` writes its own labels then.
     pub(super) fn row(
         &mut self,
-        key: K,
+        key: &K,
         owner: &Arc<Owner>,
         render: impl FnOnce(&mut String),
     ) -> (&mut [u64], Place) {
-        let at = match self.rows.get(&key) {
+        let at = match self.rows.get(key) {
             Some(at) => *at as usize,
             None if self.rows.len() < self.series_max => self.create(key, owner, render),
             None => return (self.overflow_row(), Place::Overflow),
@@ -100,7 +100,7 @@ impl<K: Key> Family<K> {
         }
     }
 
-    fn create(&mut self, key: K, owner: &Arc<Owner>, render: impl FnOnce(&mut String)) -> usize {
+    fn create(&mut self, key: &K, owner: &Arc<Owner>, render: impl FnOnce(&mut String)) -> usize {
         let at = self.rows.len();
         let mut own = String::new();
         render(&mut own);
@@ -112,7 +112,8 @@ impl<K: Key> Family<K> {
                 text
             }
         };
-        self.rows.insert(key, u32::try_from(at).unwrap_or(u32::MAX));
+        self.rows
+            .insert(key.clone(), u32::try_from(at).unwrap_or(u32::MAX));
         self.values.resize(self.values.len() + self.row_len, 0);
         Arc::make_mut(&mut self.labels).push(Labels {
             owner: Arc::clone(owner),

@@ -7,7 +7,9 @@ use super::process::{Process, ProcessKey};
 use super::route::{CATCH_ALL, template};
 use crate::connections::Role;
 use crate::exchanges::{Answer, Exchange, Operation};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use crate::records::Address;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 impl Series {
     /// Counts a finished exchange and its times. One whose end is not known counts as a server's.
@@ -38,11 +40,10 @@ impl Series {
             Role::Client => {
                 let key = ClientKey {
                     request,
-                    address: address(exchange.remote),
-                    port: exchange.remote.port(),
+                    server: exchange.remote.into(),
                 };
                 self.http_client
-                    .row(key, owner, |out| push_client(out, method, version, &key))
+                    .row(&key, owner, |out| push_client(out, method, version, &key))
             }
             Role::Server | Role::Unknown => {
                 let key = ServerKey { request, route };
@@ -51,7 +52,7 @@ impl Series {
                 } else {
                     self.template.as_str()
                 };
-                self.http_server.row(key, owner, |out| {
+                self.http_server.row(&key, owner, |out| {
                     push_server(out, method, version, &key, template)
                 })
             }
@@ -176,12 +177,19 @@ impl Key for ServerKey {
 }
 
 /// A series of `http_client_request_duration_seconds`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ClientKey {
     request: Request,
-    /// IPv4 addresses in their IPv6 form.
-    address: Ipv6Addr,
-    port: u16,
+    server: Server,
+}
+
+/// Who was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Server {
+    /// Address and port. IPv4 addresses are in their IPv6 form, in which a dual-stack socket shows them.
+    Inet(Ipv6Addr, u16),
+    /// The name of its Unix socket.
+    Unix(Arc<str>),
 }
 
 impl Key for ClientKey {
@@ -190,11 +198,18 @@ impl Key for ClientKey {
     }
 }
 
-/// One form for both families of addresses: a dual-stack socket shows IPv4 peers in the IPv6 form.
-fn address(remote: SocketAddr) -> Ipv6Addr {
-    match remote.ip() {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) => address,
+impl From<&Address> for Server {
+    fn from(remote: &Address) -> Self {
+        match remote {
+            Address::Inet(remote) => {
+                let address = match remote.ip() {
+                    IpAddr::V4(address) => address.to_ipv6_mapped(),
+                    IpAddr::V6(address) => address,
+                };
+                Self::Inet(address, remote.port())
+            }
+            Address::Unix(name) => Self::Unix(Arc::clone(name)),
+        }
     }
 }
 
@@ -213,8 +228,14 @@ fn push_client(out: &mut String, method: &str, version: &str, key: &ClientKey) {
     let outcome = key.request.outcome;
     push_label(out, "http_request_method", method);
     push_number(out, "http_response_status_code", outcome.status);
-    push_number(out, "server_address", key.address.to_canonical());
-    push_number(out, "server_port", key.port);
+    match &key.server {
+        Server::Inet(address, port) => {
+            push_number(out, "server_address", address.to_canonical());
+            push_number(out, "server_port", port);
+        }
+        // OpenTelemetry: the address is the socket's name, and there is no port.
+        Server::Unix(name) => push_label(out, "server_address", name),
+    }
     push_label(out, "network_protocol_version", version);
     outcome.push_error(out);
 }

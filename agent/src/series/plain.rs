@@ -61,7 +61,7 @@ impl PlainFamily {
         labels: PlainLabels,
     ) -> (&mut [u64], Place) {
         let names = self.metric().labels;
-        self.row(key, owner, |out| {
+        self.row(&key, owner, |out| {
             for (name, value) in names.iter().zip(labels) {
                 push_label(out, name, value);
             }

@@ -7,8 +7,9 @@ mod sums;
 
 use super::*;
 use crate::exchanges::{Answer, Exchange, Operation};
+use crate::records::Address;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// All samples, as a scrape has them: series text to value text. Of histograms `_count` and `_sum`, the latter in
 /// nanoseconds.
@@ -72,6 +73,12 @@ fn process(series: &mut Series, pid: u32) -> ProcessKey {
     series.add_process(&[("process_pid", pid.to_string())])
 }
 
+/// The other end, unless a test says otherwise.
+static PEER: Address = Address::Inet(SocketAddr::new(
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+    8080,
+));
+
 fn http<'a>(role: Role, target: &'a [u8], status: u16) -> Exchange<'a> {
     Exchange {
         role,
@@ -82,7 +89,7 @@ fn http<'a>(role: Role, target: &'a [u8], status: u16) -> Exchange<'a> {
             version: "1.1",
         },
         answer: Answer::Http { status },
-        remote: SocketAddr::from(([10, 0, 0, 1], 8080)),
+        remote: &PEER,
         arrived_ns: None,
         started_ns: 1_000_000,
         first_byte_ns: 3_000_000,
@@ -214,12 +221,12 @@ fn methods_and_peers_have_one_spelling() {
         ..Settings::default()
     });
     let key = process(&mut series, 7);
-    let remote: SocketAddr = "[::ffff:10.0.0.1]:8080".parse().unwrap();
+    let remote = Address::Inet("[::ffff:10.0.0.1]:8080".parse().unwrap());
     series.exchange(
         key,
         &with_method(
             Exchange {
-                remote,
+                remote: &remote,
                 ..http(Role::Client, b"/", 200)
             },
             b"PATCH",
@@ -316,14 +323,14 @@ fn labels_stand_in_the_order_of_the_settings() {
         ("process_pid", "1".to_owned()),
     ];
     let key = series.add_process(&labels);
-    series.connect_duration(key, 1);
+    series.connect_duration(key, "tcp", 1);
     let count = of(
         &series.snapshot(0),
         "sockmeter_connect_duration_seconds_count",
     );
     assert_eq!(
         count,
-        pairs(&[(r#"process_pid="1",service_name="s""#, "1")])
+        pairs(&[(r#"process_pid="1",service_name="s",transport="tcp""#, "1")])
     );
 }
 
@@ -359,16 +366,17 @@ fn a_snapshot_is_its_own() {
     fn assert_send<T: Send + Sync + 'static>(_: &T) {}
     let mut series = Series::new(Settings::default());
     let key = process(&mut series, 1);
-    series.connect_duration(key, 1);
+    series.connect_duration(key, "tcp", 1);
     let before = series.snapshot(0);
     assert_send(&before);
-    series.connect_duration(key, 1);
+    series.connect_duration(key, "tcp", 1);
     let other = process(&mut series, 2);
-    series.connect_duration(other, 1);
+    series.connect_duration(other, "tcp", 1);
     let name = "sockmeter_connect_duration_seconds_count";
-    assert_eq!(of(&before, name), pairs(&[(r#"process_pid="1""#, "1")]));
+    let [first, second] = [1, 2].map(|pid| format!("process_pid=\"{pid}\",transport=\"tcp\""));
+    assert_eq!(of(&before, name), pairs(&[(&first, "1")]));
     assert_eq!(
         of(&series.snapshot(0), name),
-        pairs(&[(r#"process_pid="1""#, "2"), (r#"process_pid="2""#, "1")])
+        pairs(&[(&first, "2"), (&second, "1")])
     );
 }

@@ -8,13 +8,16 @@ use sockmeter::{
     export::prometheus::{Format, write},
     identity::{Facts, Source},
     pipeline::{Pipeline, Steer},
-    records::{Closed, Opened, Record, Segment},
+    records::{Address, Closed, Opened, Record, Segment, Transport},
     series::{Settings, Snapshot, Value},
 };
-use std::{borrow::Cow, net::SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
 
 const PID: u32 = 1;
-const REMOTE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
+const REMOTE: Address = Address::Inet(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9));
 
 /// How much of what is captured gets to the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +169,7 @@ impl End {
             time_ns: self.now_ns,
             turn,
             pid: PID,
+            transport: Transport::Tcp,
             overtakes: false,
             after_end: false,
             content: Cow::Borrowed(seen),
@@ -193,6 +197,7 @@ impl End {
                 bytes,
                 pid: PID,
                 role: self.role,
+                transport: Transport::Tcp,
                 adopted: false,
                 turns,
                 overtakes: false,

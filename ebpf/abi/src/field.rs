@@ -19,6 +19,7 @@ macro_rules! kernel_fields {
             SOCK_SHUTDOWN: 1, "sock", "sk_shutdown";
             SOCK_ERROR: 4, "sock", "sk_err";
             SOCK_PROTOCOL: 2, "sock", "sk_protocol";
+            SOCK_TYPE: 2, "sock", "sk_type";
             SOCK_STATE: 1, "sock", "__sk_common.skc_state";
             SOCK_COOKIE: 8, "sock", "__sk_common.skc_cookie.counter";
             SOCK_NET: 8, "sock", "__sk_common.skc_net.net";
@@ -37,6 +38,11 @@ macro_rules! kernel_fields {
             TCP_ACKNOWLEDGED_BYTES: 8, "tcp_sock", "bytes_acked";
             TCP_UPPER_LAYER: 8, "inet_connection_sock", "icsk_ulp_ops";
             LAST_DATA_TICKS: 4, "inet_connection_sock", "icsk_ack.lrcvtime";
+            UNIX_ADDRESS: 8, "unix_sock", "addr";
+            UNIX_PEER: 8, "unix_sock", "peer";
+            UNIX_ADDRESS_USERS: 4, "unix_address", "refcnt.refs.counter";
+            UNIX_ADDRESS_LENGTH: 4, "unix_address", "len";
+            UNIX_ADDRESS_NAME: 0, "unix_address", "name";
             UDP_PENDING: 4, "udp_sock", "pending";
             UDP_SEGMENT_BYTES: 2, "udp_sock", "gso_size";
             PACKET_HEAD: 8, "sk_buff", "head";
@@ -82,6 +88,7 @@ macro_rules! kernel_arities {
         $use! {
             RECEIVE_ARITY: "udp_recvmsg";
             ACCEPT_ARITY: "inet_csk_accept";
+            UNIX_ACCEPT_ARITY: "unix_accept";
         }
     };
 }

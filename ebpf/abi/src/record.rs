@@ -33,6 +33,15 @@ pub const ORIGIN_SEEN: u8 = 0;
 /// `Opened::origin`: the connection was there before the probes; its first use was seen now.
 pub const ORIGIN_ADOPTED: u8 = 1;
 
+/// `Segment::transport`, `Closed::transport`: TCP.
+pub const TRANSPORT_TCP: u8 = 0;
+/// `Segment::transport`, `Closed::transport`: a Unix stream socket.
+pub const TRANSPORT_UNIX: u8 = 1;
+
+/// Bytes of the longest name of a Unix socket: 108 of `sun_path` and the NUL that the kernel adds to a path of that
+/// length, rounded up to a word.
+pub const UNIX_NAME_BYTES: usize = 112;
+
 /// `Segment::place`: in order.
 pub const PLACE_IN_ORDER: u8 = 0;
 /// `Segment::place`: a call of the other direction had begun, or was counted, and its record comes after this one,
@@ -46,12 +55,13 @@ pub const CAUSE_FORK: u8 = 1;
 /// `ProcessStarted::cause`: a process began to run another program.
 pub const CAUSE_EXEC: u8 = 2;
 
-/// Both ends of a TCP connection; addresses are IPv6 or, for `family` 2 (`AF_INET`), the first four
-/// bytes. Addresses are in network order, ports in host order.
+/// Both ends of a connection; addresses are IPv6 or, for `family` 2 (`AF_INET`), the first four
+/// bytes. Addresses are in network order, ports in host order. Of a Unix socket it has only the family: its name
+/// is longer than this (see [`Named`]).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Endpoints {
-    /// `AF_INET` (2) or `AF_INET6` (10).
+    /// `AF_INET` (2), `AF_INET6` (10) or `AF_UNIX` (1).
     pub family: u16,
     /// Port of this end.
     pub local_port: u16,
@@ -85,10 +95,21 @@ pub struct Opened {
     pub connect_ns: u64,
     /// The process that connected or accepted.
     pub pid: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// Unix: how many bytes of [`Named::name`] are the server's name, zero if it has none. TCP: zero.
+    pub name_bytes: u32,
     /// Who is connected.
     pub endpoints: Endpoints,
+}
+
+/// A Unix connection began to be followed: of kind [`OPENED`] too, and as long whatever the name's length.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Named {
+    /// Whose `name_bytes` tell how much of `name` there is.
+    pub opened: Opened,
+    /// The name of the server's end: a path, with its NUL unless it is as long as can be, or an abstract name,
+    /// which begins with a NUL. What is behind it is undefined.
+    pub name: [u8; UNIX_NAME_BYTES],
 }
 
 /// A connect that failed.
@@ -140,8 +161,10 @@ pub struct Segment {
     pub pid: u32,
     /// How many of the first bytes follow this record.
     pub captured_bytes: u32,
+    /// `TRANSPORT_*`.
+    pub transport: u8,
     /// Always zero.
-    pub reserved: u32,
+    pub reserved: [u8; 3],
 }
 
 /// The end of a connection.
@@ -168,12 +191,12 @@ pub struct Closed {
     pub origin: u8,
     /// Not zero when the record of a call comes after this one.
     pub overtakes: u8,
-    /// Always zero.
-    pub reserved: u8,
+    /// `TRANSPORT_*`.
+    pub transport: u8,
     /// How often the direction had turned.
     pub turns: u32,
     /// Always zero.
-    pub reserved2: u32,
+    pub reserved: u32,
 }
 
 /// A connection that was open before the probes, as a walk over all open files finds it. Not in the ring but
@@ -254,6 +277,7 @@ pub struct RunMark {
 
 const _: () = assert!(size_of::<Endpoints>() == 40);
 const _: () = assert!(size_of::<Opened>() == 80);
+const _: () = assert!(size_of::<Named>() == 192);
 const _: () = assert!(size_of::<ConnectFailed>() == 72);
 const _: () = assert!(size_of::<Segment>() == 64);
 const _: () = assert!(size_of::<Closed>() == 56);

@@ -63,10 +63,14 @@ pub struct Slot {
     pub reserved: u8,
     /// The socket's error number when the connection broke while bytes were left to read.
     pub errno: u16,
-    /// TCP's number of the next byte that is read, as it was after the last receive call.
-    pub read_sequence: u32,
+    /// Always zero.
+    pub reserved2: u32,
+    /// TCP's number of the next byte that is received, and transmitted, as it was after the last such call.
+    pub sequence: [u32; 2],
+    /// Bytes that were counted because TCP's number had moved by more than the calls.
+    pub surplus: [u32; 2],
     /// Who is connected.
     pub endpoints: Endpoints,
 }
 
-const _: () = assert!(size_of::<Slot>() == 152);
+const _: () = assert!(size_of::<Slot>() == 168);

@@ -10,10 +10,14 @@ use sockmeter::{
     connections::{ConnectionId, Direction, MEMORY_NS, Role},
     identity::{Facts, Source},
     records::{
-        Adopted, Closed, ConnectFailed, LOSS_REASONS, Opened, Record, Segment, Started, Table,
+        Address, Adopted, Closed, ConnectFailed, LOSS_REASONS, Opened, Record, Segment, Started,
+        Table, Transport,
     },
 };
-use std::{borrow::Cow, net::SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
 
 const SOCKETS: usize = 4;
 const FIRST_PID: u32 = 10;
@@ -24,8 +28,8 @@ const STEP_NS: u64 = 1_000;
 const TICK_NS: u64 = 50_000_000;
 /// Without scrapes, series of ended processes are kept this long at least (`series::LINGER_NS`).
 const END_NS: u64 = 250_000_000_000;
-pub(super) const REMOTE: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7);
+pub(super) const REMOTE: Address =
+    Address::Inet(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7));
 
 /// What a step of the script comes to.
 pub(super) enum Event<'s> {
@@ -218,8 +222,8 @@ impl<'s> Host<'s> {
             time_ns: self.now_ns,
             connect_ns: 900,
             pid: pid(detail >> 2),
-            local: REMOTE,
-            remote: REMOTE,
+            local: remote(at),
+            remote: remote(at),
         })
     }
 
@@ -232,8 +236,8 @@ impl<'s> Host<'s> {
             role: role(detail),
             pid: pid(detail >> 2),
             time_ns: self.now_ns,
-            local: REMOTE,
-            remote: REMOTE,
+            local: remote(at),
+            remote: remote(at),
         })
     }
 
@@ -252,6 +256,7 @@ impl<'s> Host<'s> {
             bytes,
             pid: pid(detail >> 6),
             role: role(detail >> 6),
+            transport: transport(at),
             adopted: detail & 128 != 0,
             turns: 0,
             overtakes: detail & 64 != 0 && self.edge == Edge::Scraped,
@@ -278,8 +283,8 @@ impl<'s> Host<'s> {
             bytes,
             retransmits,
             turns: 0,
-            local: REMOTE,
-            remote: REMOTE,
+            local: remote(at),
+            remote: remote(at),
         })
     }
 
@@ -333,6 +338,7 @@ impl<'s> Host<'s> {
             time_ns: self.now_ns,
             turn: 0,
             pid: pid(detail >> 1),
+            transport: transport(at),
             overtakes: detail & 65 == 64 && self.edge == Edge::Scraped,
             after_end: false,
             content: Cow::Borrowed(content),
@@ -404,6 +410,22 @@ fn role(detail: u8) -> Role {
         0 | 3 => Role::Server,
         1 => Role::Client,
         _ => Role::Unknown,
+    }
+}
+
+/// Half of the sockets are Unix sockets.
+fn transport(at: usize) -> Transport {
+    if at < SOCKETS / 2 {
+        Transport::Tcp
+    } else {
+        Transport::Unix
+    }
+}
+
+fn remote(at: usize) -> Address {
+    match transport(at) {
+        Transport::Tcp => REMOTE,
+        Transport::Unix => Address::unix(b"/run/x.sock\0"),
     }
 }
 

@@ -26,6 +26,8 @@ mod scenario;
 mod shapes;
 mod start_stop;
 mod truth;
+mod unix;
+mod unix_ways;
 mod who;
 
 pub(crate) use sockmeter_tests::scrape;

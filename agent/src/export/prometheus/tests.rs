@@ -23,8 +23,8 @@ fn series() -> Series {
         ("service_name", "shop".to_owned()),
     ]);
     let odd = series.add_process(&[("service_name", "a\"b\\c\nd".to_owned())]);
-    series.connect_duration(shop, 500_000_000);
-    series.connect_duration(shop, 1_000_000_001);
+    series.connect_duration(shop, "tcp", 500_000_000);
+    series.connect_duration(shop, "tcp", 1_000_000_001);
     series.connection_active(shop, Role::Unknown, "tcp", -2);
     series.socket_bytes(odd, Role::Server, "tcp", Direction::Receive, u64::MAX);
     series.socket_bytes(odd, Role::Client, "tcp", Direction::Transmit, 5);
@@ -46,11 +46,11 @@ fn text_is_as_specified() {
         [
             "# HELP sockmeter_connect_duration_seconds Time that a client took to make a connection.",
             "# TYPE sockmeter_connect_duration_seconds histogram",
-            r#"sockmeter_connect_duration_seconds_bucket{service_name="shop",process_pid="7",le="0.5"} 1"#,
-            r#"sockmeter_connect_duration_seconds_bucket{service_name="shop",process_pid="7",le="1.0"} 1"#,
-            r#"sockmeter_connect_duration_seconds_bucket{service_name="shop",process_pid="7",le="+Inf"} 2"#,
-            r#"sockmeter_connect_duration_seconds_sum{service_name="shop",process_pid="7"} 1.500000001"#,
-            r#"sockmeter_connect_duration_seconds_count{service_name="shop",process_pid="7"} 2"#,
+            r#"sockmeter_connect_duration_seconds_bucket{service_name="shop",process_pid="7",transport="tcp",le="0.5"} 1"#,
+            r#"sockmeter_connect_duration_seconds_bucket{service_name="shop",process_pid="7",transport="tcp",le="1.0"} 1"#,
+            r#"sockmeter_connect_duration_seconds_bucket{service_name="shop",process_pid="7",transport="tcp",le="+Inf"} 2"#,
+            r#"sockmeter_connect_duration_seconds_sum{service_name="shop",process_pid="7",transport="tcp"} 1.500000001"#,
+            r#"sockmeter_connect_duration_seconds_count{service_name="shop",process_pid="7",transport="tcp"} 2"#,
         ]
     );
     assert_eq!(
@@ -175,7 +175,7 @@ fn chunks_are_bounded() {
     let mut series = Series::new(Settings::default());
     for pid in 0..2000 {
         let process = series.add_process(&[("process_pid", pid.to_string())]);
-        series.connect_duration(process, pid);
+        series.connect_duration(process, "tcp", pid);
     }
     let mut chunks = Chunks(Vec::new());
     write(&series.snapshot(0), Format::Text004, &mut chunks).unwrap();

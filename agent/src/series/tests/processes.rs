@@ -46,7 +46,7 @@ fn an_ended_process_is_shown_once_more() {
 fn an_ended_process_waits_for_a_scrape_five_minutes() {
     let mut series = Series::new(Settings::default());
     let key = process(&mut series, 1);
-    series.connect_duration(key, 1);
+    series.connect_duration(key, "tcp", 1);
     series.end_process(key, 1_000);
     series.tick(1_000 + LINGER_NS - 1);
     assert_eq!(series.plain.connect.series(), 1);

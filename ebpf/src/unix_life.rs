@@ -1,0 +1,114 @@
+//! Attach family: connections over Unix stream sockets opening and closing.
+//!
+//! These sockets have no tracepoint for their states. They also carry sequenced packets through the same functions,
+//! which are not followed: they are no streams.
+
+use crate::{
+    kernel::{SOCK_STATE, Sock, Typed, UNIX_ACCEPT_ARITY, now_ns, sock_of, word},
+    socket_life, unix_name,
+    watch::{self, Followed},
+};
+use aya_ebpf::{
+    macros::{fentry, fexit},
+    programs::{FEntryContext, FExitContext},
+};
+use core::ptr;
+use sockmeter_abi::{
+    record::{ROLE_SERVER, ROLE_UNKNOWN},
+    slot::{PHASE_CONNECTING, PHASE_OPEN},
+};
+
+/// A socket that was never connected (`TCP_CLOSE`; Unix sockets use TCP's numbers).
+const UNCONNECTED: u8 = 7;
+
+/// The first of the kernel's own error numbers (`ERESTARTSYS`). They never reach a process: a signal came in
+/// between, after which the call is made again, or ends with `EINTR`.
+const RESTART_MIN: i32 = 512;
+
+/// The process gave up, as `ConnectFailed::errno` tells it.
+const GAVE_UP: u16 = 0;
+
+#[fentry(function = "unix_stream_connect")]
+pub fn unix_connect_begin(ctx: FEntryContext) -> i32 {
+    let sock = sock_of(ctx.arg(0));
+    // One that is connected, or listens, stays what it is.
+    if watch::is_unix(sock) && SOCK_STATE.load(sock) == UNCONNECTED {
+        socket_life::connect_begins(sock);
+    }
+    0
+}
+
+#[fexit(function = "unix_stream_connect")]
+pub fn unix_connect(ctx: FExitContext) -> i32 {
+    let sock = sock_of(ctx.arg(0));
+    let result = word(&ctx, 4) as i32;
+    if result == 0 {
+        if let Some((Followed { index, slot }, connect_ns)) = socket_life::connect_succeeded(sock) {
+            // SAFETY: a live map value.
+            unix_name::opened(sock, index, unsafe { &*slot }, connect_ns);
+        }
+    } else if result > -RESTART_MIN {
+        socket_life::connect_failed(sock, -result as u16);
+    }
+    0
+}
+
+/// A listening socket gave a connection to a process.
+#[fexit(function = "unix_accept")]
+pub fn unix_accept(ctx: FExitContext) -> i32 {
+    if word(&ctx, UNIX_ACCEPT_ARITY.load()) as i32 == 0 {
+        begins(sock_of(ctx.arg(1)), ROLE_SERVER);
+    }
+    0
+}
+
+/// Two sockets connected to each other: both ends are this process's for now.
+#[fexit(function = "unix_socketpair")]
+pub fn unix_pair(ctx: FExitContext) -> i32 {
+    if word(&ctx, 2) as i32 == 0 {
+        begins(sock_of(ctx.arg(0)), ROLE_UNKNOWN);
+        begins(sock_of(ctx.arg(1)), ROLE_UNKNOWN);
+    }
+    0
+}
+
+/// A connection is there, without a connect by this process.
+#[inline(always)]
+fn begins(sock: Typed<Sock>, role: u8) {
+    if !watch::is_unix(sock) {
+        return;
+    }
+    let Some(pid) = watch::current_pid() else {
+        return;
+    };
+    let Some(Followed { index, slot }) = watch::follow(sock) else {
+        return;
+    };
+    // SAFETY: a live map value.
+    let slot = unsafe { &mut *slot };
+    slot.opened_ns = now_ns();
+    slot.pid = pid;
+    slot.role = role;
+    slot.phase = PHASE_OPEN;
+    watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    unix_name::opened(sock, index, slot, 0);
+}
+
+/// The last descriptor of a socket was closed: nobody can use it any more. (shutdown() alone leaves a
+/// connection that its process still holds.)
+#[fentry(function = "unix_release")]
+pub fn unix_release(ctx: FEntryContext) -> i32 {
+    let sock = sock_of(ctx.arg(0));
+    let Some(Followed { slot, .. }) = watch::followed(sock) else {
+        return 0;
+    };
+    // SAFETY: a live map value.
+    let slot = unsafe { &mut *slot };
+    if slot.phase == PHASE_CONNECTING {
+        socket_life::connect_failed(sock, GAVE_UP);
+    } else {
+        socket_life::ends(sock, slot);
+    }
+    watch::unfollow(sock);
+    0
+}
