@@ -2,8 +2,8 @@
 //!
 //! The walk begins to follow them; here it is decided whose they are, and what role their process has.
 
-use crate::records::{Address, Adopted, ConnectionId, Role, endpoints, role};
-use sockmeter_abi::record::Held;
+use crate::records::{Address, Adopted, ConnectionId, Role, ends_of, role};
+use sockmeter_abi::record::{Held, UNIX_NAME_BYTES};
 use std::{
     collections::{HashMap, hash_map::Entry},
     net::SocketAddr,
@@ -17,25 +17,27 @@ type Place = (u32, SocketAddr, SocketAddr);
 pub fn read(told: &[u8], time_ns: u64) -> Vec<Adopted> {
     let mut seen = HashMap::new();
     let mut found: Vec<(u32, Adopted)> = Vec::new();
-    let whole = told.chunks_exact(size_of::<Held>());
-    for held in whole.filter_map(|bytes| Held::read_from_bytes(bytes).ok()) {
+    let mut rest = told;
+    while let Some((held, name)) = next(&mut rest) {
         let Held {
             connection,
             slot,
             pid,
             network,
             role: told_role,
+            name_bytes: _,
             reserved: _,
             endpoints: ends,
         } = held;
         if seen.insert(connection, ()).is_some() {
             continue;
         }
-        let (local, remote) = endpoints(&ends);
+        let role = role(told_role);
+        let (local, remote) = ends_of(&ends, role, name);
         let adopted = Adopted {
             connection: ConnectionId(connection),
             slot: Some(slot),
-            role: role(told_role),
+            role,
             pid,
             time_ns,
             local,
@@ -56,6 +58,17 @@ pub fn read(told: &[u8], time_ns: u64) -> Vec<Adopted> {
             Adopted { role, ..adopted }
         })
         .collect()
+}
+
+/// The next connection, and the name that follows that of a Unix socket.
+fn next<'a>(rest: &mut &'a [u8]) -> Option<(Held, &'a [u8])> {
+    let (held, mut behind) = Held::read_from_prefix(rest).ok()?;
+    let mut name = [].as_slice();
+    if held.endpoints.family == libc::AF_UNIX as u16 {
+        (name, behind) = behind.split_at_checked(UNIX_NAME_BYTES)?;
+    }
+    *rest = behind;
+    Some((held, name.get(..usize::from(held.name_bytes))?))
 }
 
 /// Unix sockets have no addresses that tell one connection from another.
@@ -105,7 +118,8 @@ mod tests {
             pid,
             network,
             role,
-            reserved: [0; 3],
+            name_bytes: 0,
+            reserved: [0; 2],
             endpoints: Endpoints {
                 family: libc::AF_INET as u16,
                 local_port,
@@ -143,6 +157,44 @@ mod tests {
         assert_eq!((*pid, *slot, *time_ns), (10, Some(9), 5));
         let ports = [local, remote].map(|end| end.to_string());
         assert_eq!(ports, ["127.0.0.1:80", "127.0.0.1:40000"]);
+    }
+
+    #[test]
+    fn rule_20_unix_connections_have_the_name_of_their_server() {
+        let unix = |connection, role, name: &[u8]| {
+            let mut held = held(connection, 1, 4, role, [0; 2]);
+            held.endpoints.family = libc::AF_UNIX as u16;
+            held.name_bytes = name.len() as u8;
+            let mut bytes = held.as_bytes().to_vec();
+            bytes.extend(name);
+            bytes.resize(size_of::<Held>() + UNIX_NAME_BYTES, 0);
+            bytes
+        };
+        let told = [
+            unix(1, ROLE_SERVER, b"/run/x.sock\0"),
+            held(2, 1, 4, ROLE_CLIENT, AS_CLIENT).as_bytes().to_vec(),
+            unix(3, ROLE_CLIENT, &[b'x'; 109]),
+            unix(4, ROLE_UNKNOWN, b""),
+            unix(5, ROLE_UNKNOWN, b""),
+        ]
+        .concat();
+        let found: Vec<_> = read(&told, 5)
+            .iter()
+            .map(|one| format!("{:?} {} {}", one.role, one.local, one.remote))
+            .collect();
+        let longest = format!("Client unix: unix:{}", "x".repeat(109));
+        assert_eq!(
+            found,
+            [
+                "Server unix:/run/x.sock unix:",
+                "Client 127.0.0.1:40000 127.0.0.1:80",
+                &longest,
+                "Unknown unix: unix:",
+                "Unknown unix: unix:",
+            ]
+        );
+        // A name that is cut off is none, and nothing follows it.
+        assert_eq!(read(&told[..size_of::<Held>() + 5], 5), []);
     }
 
     #[test]

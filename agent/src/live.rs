@@ -232,7 +232,7 @@ impl Live {
         let intake = Intake::new(recording)?;
         let (mut probes, mut maps) = Probes::load(config)?;
         probes.attach()?;
-        maps.arm()?;
+        maps.arm(probes.follows_unix())?;
         let pipeline = Pipeline::new(settings(config));
         let mut live = Self {
             probes,

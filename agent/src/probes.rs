@@ -245,14 +245,21 @@ impl Probes {
         Ok(&self.verdicts)
     }
 
+    /// Whether Unix sockets are followed: whether the program that gives their places back is attached.
+    pub fn follows_unix(&self) -> bool {
+        self.is_attached(unix_life::RELEASE)
+    }
+
+    fn is_attached(&self, program: &str) -> bool {
+        self.verdicts
+            .iter()
+            .any(|probe| probe.program == program && probe.verdict == Verdict::Attached)
+    }
+
     /// The program that the family needs, if it is another one and not attached.
     fn missing(&self, family: &Family, program: &Program) -> Option<&'static str> {
         let (_, needed) = NEEDS.iter().find(|(name, _)| *name == family.name)?;
-        let is_attached = self
-            .verdicts
-            .iter()
-            .any(|probe| probe.program == *needed && probe.verdict == Verdict::Attached);
-        (program.name != *needed && !is_attached).then_some(*needed)
+        (program.name != *needed && !self.is_attached(needed)).then_some(*needed)
     }
 
     fn attach_one(&mut self, program: &Program, btf: &Btf) -> Result<(), String> {

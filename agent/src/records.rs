@@ -15,7 +15,7 @@ pub use datagrams::Datagrams;
 pub use end::{ConnectionId, Direction, Role};
 pub use facts::Facts;
 pub use maps::{KernelMaps, MapError};
-pub(crate) use parse::{endpoints, role};
+pub(crate) use parse::{endpoints, ends_of, role};
 
 use serde::{Deserialize, Serialize};
 use sockmeter_abi::field::{LOSS_COUNTERS_USED, LOSS_NO_RUN_BYTES, LOSS_NO_SLOT_BYTES};

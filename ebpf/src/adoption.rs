@@ -6,11 +6,12 @@
 use crate::{
     history,
     kernel::{
-        File, NET_INODE, SOCK_NET, SOCK_SHUTDOWN, SOCK_STATE, SOCKET_SOCK, Sock, Socket, TASK_TGID,
-        Task, Typed, now_ns,
+        File, NET_INODE, SOCK_FAMILY, SOCK_NET, SOCK_SHUTDOWN, SOCK_STATE, SOCKET_SOCK, Sock,
+        Socket, TASK_TGID, Task, Typed, UNIX_ADDRESS, now_ns,
     },
     listeners::{self, LISTEN},
-    watch::{self, Adopted, Before, Followed},
+    unix_name,
+    watch::{self, AF_INET, AF_INET6, AF_UNIX, Adopted, Before, Followed},
 };
 use aya_ebpf::{
     bindings::seq_file,
@@ -18,7 +19,7 @@ use aya_ebpf::{
 };
 use core::ptr;
 use sockmeter_abi::{
-    record::{Held, ORIGIN_ADOPTED, ROLE_CLIENT},
+    record::{Held, ORIGIN_ADOPTED, ROLE_CLIENT, UNIX_NAME_BYTES},
     slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN},
 };
 
@@ -80,8 +81,10 @@ pub extern "C" fn open_files(ctx: *const OpenFile) -> i32 {
     if sock.0.is_null() {
         return 0;
     }
-    if watch::is_tcp(sock) {
-        stream(meta, sock, pid);
+    match SOCK_FAMILY.load(sock) {
+        AF_INET | AF_INET6 if watch::is_tcp(sock) => stream(meta, sock, pid),
+        AF_UNIX => unix(meta, sock, pid),
+        _ => {}
     }
     0
 }
@@ -124,6 +127,47 @@ fn stream(meta: *const Meta, sock: Typed<Sock>, pid: u32) {
     }
 }
 
+#[inline(always)]
+fn unix(meta: *const Meta, sock: Typed<Sock>, pid: u32) {
+    // The state stays until the last descriptor is closed, whatever the other end does.
+    let is_connected = watch::is_unix(sock) && SOCK_STATE.load(sock) == ESTABLISHED;
+    if !watch::follows_unix() || !is_connected || !UNIX_ADDRESS.present() {
+        return;
+    }
+    // SAFETY: the verifier knows `meta` from the context.
+    let seq = unsafe { ptr::addr_of!((*meta).seq).read_volatile() };
+    let before = Before {
+        pid,
+        role: unix_name::role(sock),
+        origin: ORIGIN_ADOPTED,
+        phase: PHASE_OPEN,
+        time_ns: now_ns(),
+    };
+    let followed = match watch::followed(sock) {
+        Some(followed) => followed,
+        None => match watch::adopt(sock, before) {
+            Some(Adopted { followed, .. }) => followed,
+            None => return,
+        },
+    };
+    // SAFETY: a live map value.
+    let slot = unsafe { &*followed.slot };
+    // One that was seen to begin has told its name.
+    if slot.origin != ORIGIN_ADOPTED {
+        return;
+    }
+    // All of it is written, so all of it has to be something.
+    let mut name = [0u64; UNIX_NAME_BYTES / 8];
+    // SAFETY: it is as long as a name can be.
+    let name_bytes = unsafe { unix_name::copy(sock, slot.role, name.as_mut_ptr().cast()) };
+    let held = Held {
+        name_bytes: name_bytes as u8,
+        ..describe(sock, followed, pid)
+    };
+    write(seq, &held);
+    write(seq, &name);
+}
+
 /// The process can still use the connection: `socket_state` has not told its end, and will.
 #[inline(always)]
 fn is_held(sock: Typed<Sock>) -> bool {
@@ -148,9 +192,8 @@ fn correct(sock: Typed<Sock>, followed: Followed) {
 /// Tells the agent of a connection that it does not learn of from the ring.
 #[inline(always)]
 fn tell(seq: *mut seq_file, sock: Typed<Sock>, followed: Followed, before: Before) {
-    let Followed { index, slot } = followed;
     // SAFETY: a live map value.
-    let slot = unsafe { &mut *slot };
+    let slot = unsafe { &mut *followed.slot };
     if slot.origin != ORIGIN_ADOPTED {
         return;
     }
@@ -162,21 +205,35 @@ fn tell(seq: *mut seq_file, sock: Typed<Sock>, followed: Followed, before: Befor
     if slot.phase != PHASE_OPEN {
         return;
     }
-    let held = Held {
+    write(seq, &describe(sock, followed, before.pid));
+}
+
+/// A connection that is followed, as the agent is told of it.
+#[inline(always)]
+fn describe(sock: Typed<Sock>, followed: Followed, pid: u32) -> Held {
+    // SAFETY: a live map value.
+    let slot = unsafe { &*followed.slot };
+    Held {
         connection: slot.connection,
-        slot: index,
-        pid: before.pid,
+        slot: followed.index,
+        pid,
         network: NET_INODE.load(SOCK_NET.load(sock)),
         role: slot.role,
-        reserved: [0; 3],
+        name_bytes: 0,
+        reserved: [0; 2],
         endpoints: slot.endpoints,
-    };
-    // SAFETY: the verifier knows `seq`, and that `held` is that long. Without room the kernel comes again.
+    }
+}
+
+/// Adds to the walk's output. Without room the kernel comes again.
+#[inline(always)]
+fn write<T>(seq: *mut seq_file, what: &T) {
+    // SAFETY: the verifier knows `seq`, and that what is written is that long.
     unsafe {
         bpf_seq_write(
             seq,
-            ptr::addr_of!(held).cast_mut().cast(),
-            size_of::<Held>() as u32,
+            ptr::from_ref(what).cast_mut().cast(),
+            size_of::<T>() as u32,
         )
     };
 }

@@ -4,7 +4,7 @@ use crate::stream::{LANES, Lane};
 use aya_ebpf::{
     Global,
     bindings::BPF_RB_NO_WAKEUP,
-    helpers::generated::{bpf_probe_read_kernel, bpf_ringbuf_output},
+    helpers::generated::bpf_ringbuf_output,
     macros::map,
     maps::{PerCpuArray, RingBuf},
 };
@@ -91,26 +91,21 @@ fn beginning(index: u32, slot: &Slot, connect_ns: u64, name_bytes: u32) -> Opene
     }
 }
 
-/// The same of a Unix connection, with its server's name: `length` bytes of the kernel's memory.
+/// The same of a Unix connection; `copy_name` writes the name of its server's end and tells how long it is.
 #[inline(always)]
-pub fn opened_named(index: u32, slot: &Slot, connect_ns: u64, name: u64, length: u64) {
+pub fn opened_named(
+    index: u32,
+    slot: &Slot,
+    connect_ns: u64,
+    copy_name: impl FnOnce(*mut [u8; UNIX_NAME_BYTES]) -> u32,
+) {
     let Some(mut entry) = RING.reserve::<Named>(0) else {
         return lost(usize::from(OPENED), 1);
     };
-    let mut length = length;
-    // SAFETY: moves a register to itself, which hides from LLVM what it knows of the length: it would drop the
-    // bound that shows it to the verifier.
-    unsafe { core::arch::asm!("{0} = {0}", inout(reg) length) };
-    // The kernel makes no longer ones.
-    if length > UNIX_NAME_BYTES as u64 {
-        length = 0;
-    }
-    // SAFETY: the entry is as long as the record, and the verifier checks the length again.
+    let record: *mut Named = entry.as_mut_ptr();
+    // SAFETY: the entry is as long as the record.
     unsafe {
-        let record: *mut Named = entry.as_mut_ptr();
-        let to = ptr::addr_of_mut!((*record).name);
-        let status = bpf_probe_read_kernel(to.cast(), length as u32, name as *const _);
-        let name_bytes = if status == 0 { length as u32 } else { 0 };
+        let name_bytes = copy_name(ptr::addr_of_mut!((*record).name));
         ptr::addr_of_mut!((*record).opened).write(beginning(index, slot, connect_ns, name_bytes));
     }
     entry.submit(u64::from(BPF_RB_NO_WAKEUP));

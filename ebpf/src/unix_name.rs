@@ -7,8 +7,9 @@ use crate::{
     },
     output,
 };
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use sockmeter_abi::{
-    record::{ROLE_CLIENT, ROLE_SERVER, ROLE_UNKNOWN},
+    record::{ROLE_CLIENT, ROLE_SERVER, ROLE_UNKNOWN, UNIX_NAME_BYTES},
     slot::Slot,
 };
 
@@ -46,11 +47,11 @@ pub fn role(sock: Typed<Sock>) -> u8 {
     }
 }
 
-/// Tells that a Unix connection is followed from now on.
+/// Where in the kernel's memory the name of the server's end is, and how long it is.
 #[inline(always)]
-pub fn opened(sock: Typed<Sock>, index: u32, slot: &Slot, connect_ns: u64) {
+fn server(sock: Typed<Sock>, role: u8) -> (u64, u64) {
     let (own, other) = addresses(sock);
-    let address = match slot.role {
+    let address = match role {
         ROLE_SERVER => own,
         ROLE_CLIENT => other,
         _ => 0,
@@ -60,6 +61,33 @@ pub fn opened(sock: Typed<Sock>, index: u32, slot: &Slot, connect_ns: u64) {
     } else {
         u64::from(UNIX_ADDRESS_LENGTH.load_at(address).unwrap_or(0)).saturating_sub(FAMILY_BYTES)
     };
-    let name = UNIX_ADDRESS_NAME.address_at(address) + FAMILY_BYTES;
-    output::opened_named(index, slot, connect_ns, name, length);
+    (UNIX_ADDRESS_NAME.address_at(address) + FAMILY_BYTES, length)
+}
+
+/// Copies the name of the server's end to `to`; tells how long it is, zero if it has none.
+///
+/// # Safety
+/// `to` has room for it.
+#[inline(always)]
+pub unsafe fn copy(sock: Typed<Sock>, role: u8, to: *mut [u8; UNIX_NAME_BYTES]) -> u32 {
+    let (name, mut length) = server(sock, role);
+    // SAFETY: moves a register to itself, which hides from LLVM what it knows of the length: it would drop the
+    // bound that shows it to the verifier.
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) length) };
+    // The kernel makes no longer ones.
+    if length > UNIX_NAME_BYTES as u64 {
+        return 0;
+    }
+    // SAFETY: the caller's promise; the verifier checks the length again.
+    let status = unsafe { bpf_probe_read_kernel(to.cast(), length as u32, name as *const _) };
+    if status == 0 { length as u32 } else { 0 }
+}
+
+/// Tells that a Unix connection is followed from now on.
+#[inline(always)]
+pub fn opened(sock: Typed<Sock>, index: u32, slot: &Slot, connect_ns: u64) {
+    output::opened_named(index, slot, connect_ns, |to| {
+        // SAFETY: it is in the record.
+        unsafe { copy(sock, slot.role, to) }
+    });
 }

@@ -20,13 +20,13 @@ use aya_ebpf::{
 };
 use core::ptr;
 use sockmeter_abi::{
-    CONNECTIONS_MAX_DEFAULT,
+    ARMED_WITH_UNIX, CONNECTIONS_MAX_DEFAULT,
     field::LOSS_NO_SLOT,
     record::{Endpoints, TRANSPORT_TCP, TRANSPORT_UNIX},
     slot::{PHASE_ABANDONED, PHASE_FREE, Slot},
 };
 
-const AF_UNIX: u16 = 1;
+pub const AF_UNIX: u16 = 1;
 pub const AF_INET: u16 = 2;
 pub const AF_INET6: u16 = 10;
 const IPPROTO_TCP: u16 = 6;
@@ -102,6 +102,15 @@ pub fn is_armed() -> bool {
     ARMED
         .get_ptr(0)
         .is_some_and(|armed| unsafe { armed.read_volatile() } != 0)
+}
+
+/// Whether Unix sockets are followed: whether a program is attached that gives their slots back.
+#[inline(always)]
+pub fn follows_unix() -> bool {
+    // SAFETY: as above.
+    ARMED
+        .get_ptr(0)
+        .is_some_and(|armed| unsafe { armed.read_volatile() } == ARMED_WITH_UNIX)
 }
 
 /// The current process (thread group), unless it is the agent or nothing is watched yet.

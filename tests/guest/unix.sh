@@ -30,6 +30,7 @@ tell held "open 2"
 tell held "named 1"
 tell held "get 3 /ok"
 start_agent agent
+scrape started
 
 step "what a call returns with that began before the agent is not seen: the servers' accepts, and a receive on each connection"
 tell held "get 3 /ok"

@@ -13,6 +13,7 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf, Stack},
 };
 use sockmeter_abi::{
+    ARMED, ARMED_WITH_UNIX,
     field::{LOSS_COUNTERS, LOSS_COUNTERS_USED},
     listener::Listener,
     slot::{PHASE_FREE, Slot},
@@ -104,12 +105,13 @@ impl KernelMaps {
         })
     }
 
-    /// Lets the programs watch, all at one moment.
+    /// Lets the programs watch, all at one moment; `with_unix` if those for Unix sockets are attached.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn arm(&mut self) -> Result<(), MapError> {
-        self.armed.set(0, 1, 0).map_err(refused("ARMED"))
+    pub fn arm(&mut self, with_unix: bool) -> Result<(), MapError> {
+        let armed = if with_unix { ARMED_WITH_UNIX } else { ARMED };
+        self.armed.set(0, armed, 0).map_err(refused("ARMED"))
     }
 
     /// Gives an abandoned slot back, once its final counts were taken.

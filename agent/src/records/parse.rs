@@ -91,6 +91,16 @@ pub(crate) fn endpoints(wire: &wire::Endpoints) -> (Address, Address) {
     )
 }
 
+/// Both ends, that of the server with its name if it is a Unix socket.
+pub(crate) fn ends_of(wire: &wire::Endpoints, role: Role, name: &[u8]) -> (Address, Address) {
+    let (local, remote) = endpoints(wire);
+    match (remote.transport(), role) {
+        (Transport::Unix, Role::Client) => (local, Address::unix(name)),
+        (Transport::Unix, Role::Server) => (Address::unix(name), remote),
+        (Transport::Unix, Role::Unknown) | (Transport::Tcp, _) => (local, remote),
+    }
+}
+
 fn opened(record: wire::Opened, rest: &[u8]) -> Option<Record<'static>> {
     let wire::Opened {
         kind: _,
@@ -105,15 +115,8 @@ fn opened(record: wire::Opened, rest: &[u8]) -> Option<Record<'static>> {
         endpoints: ends,
     } = record;
     let role = role(end);
-    let (mut local, mut remote) = endpoints(&ends);
-    if remote.transport() == Transport::Unix {
-        let server = Address::unix(rest.get(..name_bytes as usize)?);
-        match role {
-            Role::Client => remote = server,
-            Role::Server => local = server,
-            Role::Unknown => {}
-        }
-    }
+    let name = rest.get(..name_bytes as usize)?;
+    let (local, remote) = ends_of(&ends, role, name);
     Some(Record::Opened(Opened {
         connection: ConnectionId(connection),
         slot,

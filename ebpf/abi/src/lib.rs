@@ -34,6 +34,11 @@ pub const CONNECTIONS_MAX_DEFAULT: u32 = 32 * 1024;
 /// (64 bytes and a header of 8), or 7,000 heads of 500 bytes, between two drains.
 pub const RING_BYTES_DEFAULT: u32 = 4 * 1024 * 1024;
 
+/// What the agent writes when all programs are attached: TCP sockets are followed.
+pub const ARMED: u32 = 1;
+/// The same, and Unix sockets are followed too.
+pub const ARMED_WITH_UNIX: u32 = 2;
+
 /// Index into two-element arrays: bytes that the process receives.
 pub const RECEIVE: usize = 0;
 /// Index into two-element arrays: bytes that the process transmits.

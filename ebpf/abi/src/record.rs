@@ -200,7 +200,8 @@ pub struct Closed {
 }
 
 /// A connection that was open before the probes, as a walk over all open files finds it. Not in the ring but
-/// in the walk's own output, which has room for all; once per descriptor that is open for it.
+/// in the walk's own output, which has room for all; once per descriptor that is open for it. That of a Unix connection
+/// is followed by [`UNIX_NAME_BYTES`] with the name of the server's end, zeros behind it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Held {
@@ -214,8 +215,10 @@ pub struct Held {
     pub network: u32,
     /// `ROLE_*`, if the socket itself tells.
     pub role: u8,
+    /// Unix: how many bytes the name has, zero if there is none. TCP: zero.
+    pub name_bytes: u8,
     /// Always zero.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 2],
     /// Who is connected.
     pub endpoints: Endpoints,
 }
