@@ -8,6 +8,7 @@ mod initramfs;
 mod kernel;
 mod machine;
 mod packages;
+mod scenarios;
 mod unpack;
 mod vmlinux;
 
@@ -90,6 +91,28 @@ pub fn kernels() -> Vec<&'static str> {
 pub fn prepare(kernel: &str, more_packages: &[String], install: Install) -> Result<()> {
     let _turn = take_turn()?;
     prepare_in_turn(kernel, more_packages, install).map(|_| ())
+}
+
+/// Gets everything that the scripts in `tests/guest` need, and builds what they run.
+///
+/// # Errors
+/// When something is missing and cannot be, or may not be, had, or a program does not build.
+pub fn prepare_scenarios(install: Install) -> Result<()> {
+    let _turn = take_turn()?;
+    prepare_in_turn(DEFAULT_KERNEL, &scenarios::packages_of_all()?, install)?;
+    scenarios::build_programs()
+}
+
+/// The packages that a script in `tests/guest` names, in a line `# Packages: NAME...`.
+#[must_use]
+pub fn packages_of(script: &str) -> Vec<String> {
+    scenarios::packages_of(script)
+}
+
+/// Where the Go programs of `tests/guest/programs` are, once [`prepare_scenarios`] has built them.
+#[must_use]
+pub fn programs() -> PathBuf {
+    scenarios::programs()
 }
 
 impl Guest {

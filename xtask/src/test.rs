@@ -19,9 +19,7 @@ const AGENT_VARIABLE: &str = "SOCKMETER_AGENT";
 /// # Errors
 /// When something is missing, a build fails, or the runner cannot be started.
 pub fn test(install: Install, filter: Option<&str>) -> Result<u8> {
-    phase("setting up guests", || {
-        guest::prepare(guest::DEFAULT_KERNEL, &[], install)
-    })?;
+    phase("setting up guests", || guest::prepare_scenarios(install))?;
     crate::build::agent(install)?;
     let tests = phase("running the tests", || tests(filter))?;
     if tests != 0 || filter.is_some() {

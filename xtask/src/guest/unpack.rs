@@ -33,7 +33,10 @@ fn prepare(root: &Path) -> Result<()> {
         let merged = root.join("usr").join(name);
         std::fs::create_dir_all(&merged)
             .with_context(|| format!("cannot make {}", merged.display()))?;
-        symlink(format!("usr/{name}"), root.join(name))?;
+        let link = root.join(name);
+        if !link.is_symlink() {
+            symlink(format!("usr/{name}"), link)?;
+        }
     }
     Ok(())
 }
