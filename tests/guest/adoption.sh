@@ -85,11 +85,12 @@ scrape used
 step "all are closed"
 tell idle "close"
 tell half "close"
-for name in $CLIENTS; do tell "$name" close; done
+for name in $CLIENTS blocked-client; do tell "$name" close; done
 # Its parent holds the connections still.
 kill -TERM "${DRIVER_PID[shared]}"
 wait_for 20 "nginx to close" nobody_connected 8080
 wait_for 20 "the servers to close" nobody_connected 7100
+wait_for 20 "the servers to close" nobody_connected 7107
 wait_for 20 "the far servers to close" test -z "$(ip netns exec far ss -Htn state established state close-wait)"
 sleep 0.3
 scrape closed
