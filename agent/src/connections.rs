@@ -16,6 +16,16 @@ pub enum Piece<'a> {
     Lost(u64),
 }
 
+impl Piece<'_> {
+    /// How many bytes it is.
+    pub const fn length_bytes(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Unseen(bytes) | Self::Lost(bytes) => *bytes,
+        }
+    }
+}
+
 /// How long a connection that has ended is remembered, in record time: reads of what had already
 /// arrived may follow a reset.
 pub const MEMORY_NS: u64 = 2_000_000_000;

@@ -18,6 +18,9 @@ use turns::Turns;
 /// their own.
 pub const OPEN_REQUESTS_MAX: usize = 1024;
 
+/// Why a request without a complete head is unanswered, if nothing else is known.
+const INCOMPLETE: &str = "incomplete_request";
+
 /// Buffers of ended requests that a connection keeps for the next ones.
 const SPARE_MAX: usize = 2;
 
@@ -181,10 +184,10 @@ impl Pairing {
             Step::ResponseEnded => self.finish(stream, end, Some(moment.time_ns), false, sink),
             Step::ResponseEndedBefore => self.finish(stream, end, self.server_ns, false, sink),
             Step::ResponseEndLost => self.finish(stream, end, None, false, sink),
-            Step::Upgraded => self.give_up("upgraded", sink),
+            Step::Upgraded => self.give_up("upgraded", INCOMPLETE, sink),
             Step::Lost(loss) => {
                 self.turns.lose(loss.label());
-                self.give_up(loss.label(), sink);
+                self.give_up(loss.label(), loss.label(), sink);
             }
         }
     }
@@ -232,7 +235,7 @@ impl Pairing {
             let stream = self.open.front().map_or(0, |open| open.stream);
             self.finish(stream, end, self.server_ns, true, sink);
         }
-        self.give_up(reason, sink);
+        self.give_up(reason, INCOMPLETE, sink);
     }
 
     fn find(&mut self, stream: u32) -> Option<&mut Open> {
@@ -339,7 +342,8 @@ impl Pairing {
         self.recycle(open.text);
     }
 
-    fn give_up(&mut self, reason: &'static str, sink: &mut Sink<'_>) {
+    /// No open request will be answered, for one reason if its head is complete and for another if not.
+    fn give_up(&mut self, reason: &'static str, reason_in_head: &'static str, sink: &mut Sink<'_>) {
         if std::mem::take(&mut self.is_unpaired) {
             sink(Finding::Unpaired("no_request"));
         }
@@ -348,7 +352,7 @@ impl Pairing {
                 sink(Finding::Active(open.method(), -1));
                 sink(Finding::Unanswered(reason, 1));
             } else {
-                sink(Finding::Unanswered("incomplete_request", 1));
+                sink(Finding::Unanswered(reason_in_head, 1));
             }
             self.recycle(open.text);
         }

@@ -32,6 +32,7 @@ pub struct Identity {
     programs: Programs,
     /// Ended processes in the order of their end: when to forget which.
     leaving: VecDeque<(u64, u32)>,
+    changes: u64,
     unknown_total: u64,
     overflow_total: u64,
 }
@@ -82,6 +83,7 @@ impl Identity {
             processes: HashMap::new(),
             programs: Programs::new(),
             leaving: VecDeque::new(),
+            changes: 0,
             unknown_total: 0,
             overflow_total: 0,
         }
@@ -166,6 +168,19 @@ impl Identity {
         key
     }
 
+    /// How often a pid went over to another program: as long as this stays, so does the answer of
+    /// [`program`](Self::program) for each pid that lives.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Whether the process is known and has not ended.
+    pub fn is_alive(&self, pid: u32) -> bool {
+        self.processes
+            .get(&pid)
+            .is_some_and(|process| !process.has_ended)
+    }
+
     /// Like [`program`](Self::program), of the process that started then: its pid may be another one's by now.
     pub fn program_since(&mut self, pid: u32, start_boottime_ns: u64) -> ProgramKey {
         let process = self.processes.get(&pid);
@@ -214,10 +229,11 @@ impl Identity {
     /// A new process runs what its parent runs, where its parent runs it.
     fn forked(&mut self, record: &Started) {
         let mut facts = Facts::nameless(record);
-        // `/proc` may have told of it before its record came, and more.
+        // `/proc` may have told of it before its record came, and more. One that has ended is another
+        // one, whatever `/proc`'s coarse clock says of their starts.
         if self
             .process(&facts)
-            .is_some_and(|known| known.program.is_some())
+            .is_some_and(|known| known.program.is_some() && !known.has_ended)
         {
             return;
         }
@@ -279,6 +295,12 @@ impl Identity {
             has_ended: false,
         };
         let before = self.processes.insert(pid, process);
+        if before
+            .as_ref()
+            .is_some_and(|before| before.program != program)
+        {
+            self.changes += 1;
+        }
         if let Some(key) = before.and_then(|before| before.program) {
             self.programs.leave(key);
         }

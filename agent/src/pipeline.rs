@@ -10,6 +10,7 @@
 
 mod account;
 mod datagrams;
+mod held;
 mod life;
 mod listeners;
 mod order;
@@ -23,16 +24,17 @@ use crate::{
     identity::{Identity, ProgramKey},
     protocol::{
         Loss, Piece,
-        conversation::{Conversation, Moment},
+        conversation::{Conversation, Moment, Reading},
     },
     records::{Closed, LOSS_REASONS, LOSSES_IN_BYTES, Record, Segment},
     series::{ProcessKey, Series, Settings, Snapshot},
 };
 use account::tell_account;
+use held::Held;
 use life::{Beginning, NOBODY};
 use listeners::Listeners;
 use std::collections::HashMap;
-use steer::steer_capture;
+use steer::{Needless, steer_capture};
 pub use steer::{Steer, Unsteered};
 
 /// The only transport of this slice.
@@ -46,8 +48,12 @@ struct Talk {
     pairing: Pairing,
     process: ProcessKey,
     program: ProgramKey,
+    /// [`Identity::changes`] when `program` was asked for.
+    changes: u64,
+    held: Held,
     /// The kernel side was told to capture nothing.
     is_told: bool,
+    needless: Needless,
     /// Received segments that wait for the record of a send.
     waiting: Vec<Segment<'static>>,
     /// The connection's end, which waits for it too.
@@ -150,6 +156,7 @@ impl Pipeline {
     pub fn snapshot(&mut self) -> Snapshot {
         // All records that there are have been pushed: a connection that has ended counts as such.
         self.release_ended();
+        self.end_programs();
         self.series.snapshot(self.now_ns)
     }
 
@@ -160,6 +167,10 @@ impl Pipeline {
     }
 
     fn series_of(&mut self, program: ProgramKey) -> ProcessKey {
+        if !self.processes.contains_key(&program) {
+            // One that had its pid may have ended since the last tick.
+            self.end_programs();
+        }
         let (identity, series) = (&self.identity, &mut self.series);
         *self
             .processes
@@ -173,11 +184,12 @@ impl Pipeline {
         let holder = self
             .connections
             .get_mut(id)
-            .map(|connection| connection.pid);
+            .map(|connection| (connection.pid, connection.talk.changes));
         if holder.is_none() && !self.take_up(segment) {
             return;
         }
-        if holder.is_some_and(|pid| pid != segment.pid) {
+        // A process that runs another program now, or another one with its pid, is another one too.
+        if holder.is_some_and(|holder| holder != (segment.pid, self.identity.changes())) {
             self.hand_over(id, segment.pid);
         }
         let Some(connection) = self.connections.get_mut(id) else {
@@ -195,6 +207,7 @@ impl Pipeline {
             segment.time_ns,
         );
         let pieces = connection.add(segment);
+        let pieces = connection.talk.needless.hide(segment, pieces);
         let moment = Moment {
             begin_ns: segment.begin_ns,
             time_ns: segment.time_ns,
@@ -282,13 +295,7 @@ impl Pipeline {
         self.now_ns = self.now_ns.max(time_ns);
         self.connections.tick(self.now_ns);
         self.identity.tick(self.now_ns);
-        let ended: Vec<ProgramKey> = self.identity.drain_ended().collect();
-        for program in ended {
-            self.unlisten_all(program);
-            if let Some(process) = self.processes.remove(&program) {
-                self.series.end_process(process, self.now_ns);
-            }
-        }
+        self.end_programs();
         self.series.tick(self.now_ns);
     }
 }
@@ -334,11 +341,12 @@ fn read(
         is_joined,
         pairing,
         process,
+        held,
         ..
     } = &mut connection.talk;
     let process = *process;
     let protocol_before = conversation.protocol();
-    let account = conversation.read(direction, piece, moment, &mut |heard| {
+    let Reading { moved, kept } = conversation.read(direction, piece, moment, &mut |heard| {
         let end = End {
             role: heard.role,
             protocol: heard.protocol,
@@ -364,7 +372,12 @@ fn read(
         "" => conversation.protocol(),
         known => known,
     };
-    tell_account(series, process, protocol, direction, account);
+    if let Some(kept) = kept {
+        held.tell(series, process, protocol, kept);
+    }
+    let kept_bytes = piece.length_bytes().saturating_sub(moved.bytes());
+    Held::keep(series, process, direction, kept_bytes);
+    tell_account(series, process, protocol, direction, moved);
 }
 
 /// A finding becomes counts.

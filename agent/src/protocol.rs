@@ -155,8 +155,20 @@ pub struct Kind {
     /// Are these the first bytes that `speaker` sent on a connection of this protocol? At most
     /// [`RECOGNITION_BYTES_MAX`] are ever needed.
     pub recognise: fn(speaker: Speaker, opening: &[u8]) -> Recognition,
-    /// A reader for a new connection.
-    pub reader: fn() -> Box<dyn Protocol>,
+    /// A reader for a connection.
+    pub reader: fn(start: Start) -> Box<dyn Protocol>,
+}
+
+/// Where in a connection's life a reader starts; the client speaks next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At its beginning.
+    Beginning,
+    /// In its middle, and nobody knows what was asked before.
+    Joined,
+    /// In its middle, and the client said something just before that was not understood: it may have been a
+    /// request, whose answer is still to come.
+    JoinedBehindClient,
 }
 
 /// Recognition never needs more bytes than this: the longest registered HTTP method, a space, a

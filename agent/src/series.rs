@@ -114,7 +114,9 @@ impl Series {
         }
     }
 
-    /// A process to count for. Empty values, and labels that the settings leave out, are not shown.
+    /// A process to count for. Empty values, and labels that the settings leave out, are not shown. One that has
+    /// the pid and all labels of an ended process is shown when the other was shown for the last time, and
+    /// begins at zero.
     pub fn add_process(&mut self, labels: &[(&'static str, String)]) -> ProcessKey {
         self.processes.add(labels)
     }
@@ -302,6 +304,12 @@ impl Series {
         );
     }
 
+    /// Moves the number of bytes that have no outcome yet by `delta`.
+    pub fn payload_pending(&mut self, process: ProcessKey, direction: Direction, delta: i64) {
+        let labels = [direction.label(), "", ""];
+        self.shift(process, Gauge::PendingBytes, labels, delta);
+    }
+
     /// Records could not be counted.
     pub fn records_lost(&mut self, reason: &'static str, records: u64) {
         self.plain
@@ -313,13 +321,14 @@ impl Series {
     pub fn snapshot(&mut self, now_ns: u64) -> Snapshot {
         self.tick(now_ns);
         let mut snapshot = Snapshot::new(Arc::clone(&self.bounds));
-        take(&mut snapshot, &mut self.http_server);
-        take(&mut snapshot, &mut self.http_client);
+        let hidden: Arc<[u64]> = self.processes.hidden().into();
+        take(&mut snapshot, &mut self.http_server, &hidden);
+        take(&mut snapshot, &mut self.http_client, &hidden);
         for family in self.plain.each_mut() {
-            take(&mut snapshot, family);
+            take(&mut snapshot, family, &hidden);
         }
         for family in self.accept.each_mut() {
-            take(&mut snapshot, family);
+            take(&mut snapshot, family, &hidden);
         }
         self.forget(now_ns, true);
         snapshot
@@ -371,9 +380,9 @@ impl Series {
 }
 
 /// Copies a family, and what there is to say about its size.
-fn take<K: Key>(snapshot: &mut Snapshot, family: &mut family::Family<K>) {
+fn take<K: Key>(snapshot: &mut Snapshot, family: &mut family::Family<K>, hidden: &Arc<[u64]>) {
     let metric = family.metric();
-    snapshot.set(metric, family.snapshot());
+    snapshot.set(metric, family.snapshot(hidden));
     let labels = [("metric", metric.name)];
     snapshot.push_known(
         const { named("sockmeter_series") },

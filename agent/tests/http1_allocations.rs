@@ -1,6 +1,6 @@
 //! In the steady state reading HTTP/1 allocates nothing, and what a reader keeps is bounded.
 
-use sockmeter::protocol::{Piece, Protocol, Speaker, http1};
+use sockmeter::protocol::{Piece, Protocol, Speaker, Start, http1};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -46,7 +46,7 @@ fn exchange(reader: &mut dyn Protocol) {
 
 #[test]
 fn the_steady_state_allocates_nothing() {
-    let mut reader = (http1::KIND.reader)();
+    let mut reader = (http1::KIND.reader)(Start::Beginning);
     exchange(&mut *reader);
     let before = ALLOCATIONS.get();
     for _ in 0..1000 {
@@ -58,7 +58,7 @@ fn the_steady_state_allocates_nothing() {
 #[test]
 fn what_is_kept_is_bounded() {
     let before = HELD_BYTES.get();
-    let mut reader = (http1::KIND.reader)();
+    let mut reader = (http1::KIND.reader)(Start::Beginning);
     let mut held_bytes_max = 0;
     for round in 0..200_000_u32 {
         // Heads without end on both sides, then what a loss leaves.

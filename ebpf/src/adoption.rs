@@ -4,13 +4,13 @@
 //! follow connections right where it finds them, and tells them in its own output, which has room for all.
 
 use crate::{
+    history,
     kernel::{
-        BUCKET_REUSE, File, NET_INODE, SOCK_FAMILY, SOCK_NET, SOCK_QUEUE_LIMIT, SOCK_SHUTDOWN,
-        SOCK_STATE, SOCK_USER_LOCKS, SOCKET_SOCK, Sock, Socket, TASK_TGID, TCP_BIND_BUCKET, Task,
-        Typed, now_ns, tcp,
+        File, NET_INODE, SOCK_NET, SOCK_SHUTDOWN, SOCK_STATE, SOCKET_SOCK, Sock, Socket, TASK_TGID,
+        Task, Typed, now_ns,
     },
     listeners::{self, LISTEN},
-    watch::{self, AF_INET, AF_INET6, Before, Followed},
+    watch::{self, Adopted, Before, Followed},
 };
 use aya_ebpf::{
     bindings::seq_file,
@@ -18,7 +18,7 @@ use aya_ebpf::{
 };
 use core::ptr;
 use sockmeter_abi::{
-    record::{Held, ORIGIN_ADOPTED, ROLE_CLIENT, ROLE_SERVER, ROLE_UNKNOWN},
+    record::{Held, ORIGIN_ADOPTED, ROLE_CLIENT},
     slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN},
 };
 
@@ -30,8 +30,6 @@ const FIN_WAIT2: u8 = 5;
 const CLOSE_WAIT: u8 = 8;
 /// Both directions shut down.
 const SHUTDOWN_MASK: u8 = 3;
-/// `SOCK_BINDPORT_LOCK`: the process chose the local port itself (include/net/sock.h).
-const PORT_CHOSEN: u8 = 8;
 
 /// `struct bpf_iter_meta`: what the kernel tells of the walk itself.
 #[repr(C)]
@@ -82,18 +80,14 @@ pub extern "C" fn open_files(ctx: *const OpenFile) -> i32 {
     if sock.0.is_null() {
         return 0;
     }
-    match SOCK_FAMILY.load(sock) {
-        AF_INET | AF_INET6 => internet(meta, sock, pid),
-        _ => {}
+    if watch::is_stream(sock) {
+        stream(meta, sock, pid);
     }
     0
 }
 
 #[inline(always)]
-fn internet(meta: *const Meta, sock: Typed<Sock>, pid: u32) {
-    if tcp(sock).0.is_null() {
-        return;
-    }
+fn stream(meta: *const Meta, sock: Typed<Sock>, pid: u32) {
     // SAFETY: the verifier knows `meta` from the context.
     let (seq, session) = unsafe {
         (
@@ -105,31 +99,29 @@ fn internet(meta: *const Meta, sock: Typed<Sock>, pid: u32) {
     if state == LISTEN {
         return listeners::found(sock, pid, session);
     }
-    let before = if state == SYN_SENT {
-        Before {
-            pid,
-            role: ROLE_CLIENT,
-            phase: PHASE_CONNECTING,
-            time_ns: now_ns(),
-        }
+    let (role, phase) = if state == SYN_SENT {
+        (ROLE_CLIENT, PHASE_CONNECTING)
     } else if is_held(sock) {
-        Before {
-            pid,
-            role: told_role(sock),
-            phase: PHASE_OPEN,
-            time_ns: now_ns(),
-        }
+        (history::role(sock), PHASE_OPEN)
     } else {
         return;
     };
-    let followed = match watch::followed(sock) {
-        Some(followed) => followed,
-        None => match watch::adopt(sock, before) {
-            Some(followed) => followed,
-            None => return,
-        },
+    let before = Before {
+        pid,
+        role,
+        origin: ORIGIN_ADOPTED,
+        phase,
+        time_ns: now_ns(),
     };
-    tell(seq, sock, followed, before);
+    if let Some(followed) = watch::followed(sock) {
+        return tell(seq, sock, followed, before);
+    }
+    if let Some(Adopted { followed, is_new }) = watch::adopt(sock, before) {
+        if is_new {
+            correct(sock, followed);
+        }
+        tell(seq, sock, followed, before);
+    }
 }
 
 /// The process can still use the connection: `socket_state` has not told its end, and will.
@@ -142,36 +134,18 @@ fn is_held(sock: Typed<Sock>) -> bool {
     }
 }
 
-/// The role, from what only one of the two ends has. Nothing here depends on a port's number, or on whether
-/// the listening socket still exists.
-///
-/// A server's socket is a copy of its listening socket (`sk_clone_lock`): it keeps the queue's limit, which
-/// nobody else has unless it listened itself, and its port was bound. A client's port is bound by connect(),
-/// which marks the port's bucket (`__inet_hash_connect` sets `fastreuse` to -1, and never shares a bucket that
-/// has not that mark), or by the process, which the socket remembers and a copy forgets. What remains is unknown:
-/// bind() to port 0 before connect(), and servers that called listen() with 0. In 6.1 the process's own choice
-/// is in a bit field, which is not read: such a client is unknown too.
+/// The connection may have ended while its slot was made: then the program that tells ends has told it as one
+/// without a slot, and will not again.
 #[inline(always)]
-pub fn told_role(sock: Typed<Sock>) -> u8 {
-    let tcp = tcp(sock);
-    if tcp.0.is_null() {
-        return ROLE_UNKNOWN;
-    }
-    let bucket = TCP_BIND_BUCKET.load(tcp);
-    if bucket.0.is_null() {
-        return ROLE_UNKNOWN;
-    }
-    let is_copy = SOCK_QUEUE_LIMIT.load(sock) > 0;
-    let is_bound_by_connect = BUCKET_REUSE.load(bucket) < 0;
-    let is_chosen = SOCK_USER_LOCKS.present() && SOCK_USER_LOCKS.load(sock) & PORT_CHOSEN != 0;
-    match (is_copy, is_bound_by_connect || is_chosen) {
-        (true, false) => ROLE_SERVER,
-        (false, true) => ROLE_CLIENT,
-        _ => ROLE_UNKNOWN,
+fn correct(sock: Typed<Sock>, followed: Followed) {
+    // SAFETY: a live map value.
+    let slot = unsafe { &mut *followed.slot };
+    if slot.phase == PHASE_OPEN && !is_held(sock) {
+        slot.phase = PHASE_CLOSED;
     }
 }
 
-/// Corrects the slot for what happened while it was filled, and tells the agent.
+/// Tells the agent of a connection that it does not learn of from the ring.
 #[inline(always)]
 fn tell(seq: *mut seq_file, sock: Typed<Sock>, followed: Followed, before: Before) {
     let Followed { index, slot } = followed;
@@ -180,16 +154,10 @@ fn tell(seq: *mut seq_file, sock: Typed<Sock>, followed: Followed, before: Befor
     if slot.origin != ORIGIN_ADOPTED {
         return;
     }
-    // Whoever used it first could not know.
-    if slot.role == ROLE_UNKNOWN {
-        slot.role = before.role;
-    }
-    // The state's tracepoint, which runs before the state changes, may have found no slot.
+    // It was made while its slot was: the tracepoint, which runs before the state changes, has found none.
     if slot.phase == PHASE_CONNECTING && is_held(sock) {
         watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
         slot.phase = PHASE_OPEN;
-    } else if slot.phase == PHASE_OPEN && !is_held(sock) {
-        slot.phase = PHASE_CLOSED;
     }
     if slot.phase != PHASE_OPEN {
         return;

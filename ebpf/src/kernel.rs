@@ -124,6 +124,10 @@ types! {
     TCP_CLOCK_NS: TcpSock => u64;
     TCP_NEXT_SEQUENCE: TcpSock => u32;
     TCP_READ_SEQUENCE: TcpSock => u32;
+    TCP_WRITE_SEQUENCE: TcpSock => u32;
+    TCP_UNACKNOWLEDGED: TcpSock => u32;
+    TCP_RECEIVED_BYTES: TcpSock => u64;
+    TCP_ACKNOWLEDGED_BYTES: TcpSock => u64;
     TCP_UPPER_LAYER: TcpSock => u64;
     LAST_DATA_TICKS: TcpSock => u32;
     UDP_PENDING: UdpSock => u32;

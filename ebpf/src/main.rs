@@ -10,6 +10,7 @@
 mod adoption;
 mod content;
 mod datagrams;
+mod history;
 mod kernel;
 mod listeners;
 mod output;

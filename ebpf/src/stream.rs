@@ -1,19 +1,22 @@
 //! Stream: counts the bytes of one call on a stream socket, and tells the agent of it.
 
 use crate::{
-    adoption, content,
+    content, history,
     kernel::{
         LAST_DATA_TICKS, Message, Sock, TCP_CLOCK_NS, TCP_READ_SEQUENCE, TCP_UPPER_LAYER, TICK_NS,
         TcpSock, Typed, now_ns, tcp, ticks,
     },
     output,
-    watch::{self, Before, Followed},
+    watch::{self, Adopted, Before, Followed},
 };
 use core::ptr;
 use sockmeter_abi::{
     CAPTURE_TAIL_BYTES, CAPTURE_WINDOW_BYTES, RECEIVE, TRANSMIT,
     field::LOSS_NO_SLOT_BYTES,
-    record::{PLACE_AFTER_END, PLACE_IN_ORDER, PLACE_OVERTAKES, SEGMENT, Segment},
+    record::{
+        ORIGIN_ADOPTED, ORIGIN_SEEN, PLACE_AFTER_END, PLACE_IN_ORDER, PLACE_OVERTAKES, ROLE_SERVER,
+        SEGMENT, Segment,
+    },
     slot::{PHASE_CLOSED, PHASE_OPEN, Slot},
 };
 
@@ -233,8 +236,8 @@ fn with_content(record: Segment, message: Typed<Message>, wanted: u32) -> bool {
     output::submit_draft(draft, captured_bytes)
 }
 
-/// Begins to follow a connection that was open before the probes and that no walk has found. `length` bytes of
-/// it have just been moved.
+/// Begins to follow a connection that no walk has found, at its first use. If it was not used before, nothing of it
+/// was missed: an accept() that was blocked when the programs were attached does not come by them when it returns.
 #[inline(always)]
 fn adopt(
     sock: Typed<Sock>,
@@ -243,21 +246,31 @@ fn adopt(
     length: u32,
     time_ns: u64,
 ) -> Option<Followed> {
+    let role = history::role(sock);
+    let is_fresh = role == ROLE_SERVER && history::was_unused(sock, direction, length);
     let before = Before {
         pid,
-        role: adoption::told_role(sock),
+        role,
+        origin: if is_fresh {
+            ORIGIN_SEEN
+        } else {
+            ORIGIN_ADOPTED
+        },
         phase: PHASE_OPEN,
         time_ns,
     };
-    let Followed { index, slot } = watch::adopt(sock, before)?;
-    // SAFETY: a live map value.
-    let slot_ref = unsafe { &mut *slot };
-    if direction == RECEIVE {
-        slot_ref.read_sequence = slot_ref.read_sequence.wrapping_sub(length);
+    let Adopted { followed, is_new } = watch::adopt(sock, before)?;
+    if is_new {
+        let Followed { index, slot } = followed;
+        // SAFETY: a live map value.
+        let slot = unsafe { &mut *slot };
+        if direction == RECEIVE {
+            // Its bytes are read already.
+            slot.read_sequence = slot.read_sequence.wrapping_sub(length);
+        }
+        output::opened(index, slot, 0);
     }
-    // If a walk has found it meanwhile, the agent is told twice, which it minds no more than once.
-    output::opened(index, slot_ref, 0);
-    Some(Followed { index, slot })
+    Some(followed)
 }
 
 /// Bytes that were read since the last call, but by no call that is seen: mapped (`TCP_ZEROCOPY_RECEIVE`), or

@@ -22,7 +22,7 @@ use core::ptr;
 use sockmeter_abi::{
     CONNECTIONS_MAX_DEFAULT,
     field::LOSS_NO_SLOT,
-    record::{Endpoints, ORIGIN_ADOPTED},
+    record::Endpoints,
     slot::{PHASE_ABANDONED, PHASE_FREE, Slot},
 };
 
@@ -68,13 +68,21 @@ pub struct Followed {
     pub slot: *mut Slot,
 }
 
-/// What is known of a connection that was open before the probes.
+/// What is known of a connection whose beginning was not seen.
 #[derive(Clone, Copy)]
 pub struct Before {
     pub pid: u32,
     pub role: u8,
+    pub origin: u8,
     pub phase: u32,
     pub time_ns: u64,
+}
+
+/// A connection that was not followed before.
+pub struct Adopted {
+    pub followed: Followed,
+    /// Nobody else was faster.
+    pub is_new: bool,
 }
 
 /// Whether a process is the agent.
@@ -169,11 +177,11 @@ pub fn follow(sock: Typed<Sock>) -> Option<Followed> {
     Some(Followed { index, slot })
 }
 
-/// Begins to follow a connection that was open before the probes. Other CPUs may try the same at this
+/// Begins to follow a connection whose beginning was not seen. Other CPUs may try the same at this
 /// moment: a call that uses it, the agent's walk. The socket's mark is made only once, and is made with a slot
 /// in it that is complete, so one of them succeeds and all use that slot.
 #[inline(always)]
-pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Followed> {
+pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Adopted> {
     let Ok(Some(index)) = FREE_SLOTS.pop() else {
         output::lost(LOSS_NO_SLOT, 1);
         return None;
@@ -182,6 +190,7 @@ pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Followed> {
     let Before {
         pid,
         role,
+        origin,
         phase,
         time_ns,
     } = before;
@@ -192,7 +201,7 @@ pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Followed> {
         (*slot).opened_ns = time_ns;
         (*slot).pid = pid;
         (*slot).role = role;
-        (*slot).origin = ORIGIN_ADOPTED;
+        (*slot).origin = origin;
         (*slot).phase = phase;
         (*slot).read_sequence = read_sequence(sock);
         endpoints(sock, ptr::addr_of_mut!((*slot).endpoints));
@@ -214,7 +223,10 @@ pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Followed> {
             mark.slot = index + 1;
         }
         if mark.slot == index + 1 {
-            return Some(Followed { index, slot });
+            return Some(Adopted {
+                followed: Followed { index, slot },
+                is_new: true,
+            });
         }
     }
     // SAFETY: a live map value that nobody else knows of.
@@ -224,11 +236,14 @@ pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Followed> {
     }
     // The stack is as large as the table, so there is always room.
     let _ = FREE_SLOTS.push(index, 0);
-    let other = followed(sock);
-    if other.is_none() {
+    let Some(followed) = followed(sock) else {
         output::lost(LOSS_NO_SLOT, 1);
-    }
-    other
+        return None;
+    };
+    Some(Adopted {
+        followed,
+        is_new: false,
+    })
 }
 
 /// Gives the slot of a socket that will not be used again back.

@@ -54,12 +54,23 @@ serve remote-zero "${APART[@]}" -- 10.9.0.2:7106 1 --backlog 0
 hold remote-bound -- client 10.9.0.2:7106 1 --bind 10.9.0.1:0
 held remote-zero remote-bound
 
+step "a server that waits in accept()"
+serve blocked -- 127.0.0.1:7107 3 --stuck
+held blocked
+tell blocked accept
+
 step "the agent starts"
 ss -Htnp >"$OUT/near.ss"
 ip netns exec far ss -Htnp >"$OUT/far.ss"
 uname -r >"$OUT/kernel"
 start_agent agent
 scrape first
+
+step "the server's accept() returns"
+hold blocked-client -- client 127.0.0.1:7107 3
+held blocked-client
+tell blocked-client use
+scrape blocked
 
 step "all are used"
 : >"$OUT/access"

@@ -106,10 +106,15 @@ def serve(connections):
     """Answers requests until all connections are closed by their clients."""
     ready = selectors.DefaultSelector()
     for connection in connections:
+        # Another process may serve the same connections, and take what both were woken for.
+        connection.setblocking(False)
         ready.register(connection, selectors.EVENT_READ)
     while ready.get_map():
         for key, _ in ready.select():
-            data = key.fileobj.recv(65536)
+            try:
+                data = key.fileobj.recv(65536)
+            except BlockingIOError:
+                continue
             if data:
                 key.fileobj.sendall(ANSWER * data.count(b"\r\n\r\n"))
             else:

@@ -1,7 +1,7 @@
 //! Any bytes through a protocol's reader: what must hold whatever a peer sends.
 
 use sockmeter::protocol::{
-    Consumed, Kind, Message, Piece, RECOGNITION_BYTES_MAX, Recognition, Speaker, Step,
+    Consumed, Kind, Message, Piece, RECOGNITION_BYTES_MAX, Recognition, Speaker, Start, Step,
 };
 
 /// More steps than one byte can end and begin.
@@ -25,7 +25,7 @@ pub fn check(kind: &Kind, script: &[u8]) {
 }
 
 fn run(kind: &Kind, script: &[u8]) -> Vec<String> {
-    let mut reader = (kind.reader)();
+    let mut reader = (kind.reader)(Start::Beginning);
     assert_eq!(reader.name(), kind.name);
     let mut order = Order::default();
     let mut told = Vec::new();

@@ -2,3 +2,5 @@
 
 pub mod any_bytes;
 pub mod any_records;
+pub mod conservation;
+pub mod scrape;

@@ -222,14 +222,19 @@ fn rule_07_split_anywhere() {
         for part in [1, 3, 17, 40] {
             if !by_call.contains(&name.as_str()) {
                 let mut split = replay_changed(&name, |record| halves(record, part));
-                check_same(
-                    &name,
-                    &scrape_of(&name),
-                    &scrape(&mut split, Format::Text004),
-                );
+                let made = scrape(&mut split, Format::Text004);
+                check_same(&name, &settled(&scrape_of(&name)), &settled(&made));
             }
         }
     }
+}
+
+/// A scrape without the bytes that wait for more to be recognised: there were none if nothing was split.
+fn settled(scrape: &str) -> String {
+    let lines = scrape.split_inclusive('\n');
+    lines
+        .filter(|line| !line.contains("sockmeter_payload_pending_bytes"))
+        .collect()
 }
 
 fn halves(record: Record<'_>, part: usize) -> Vec<Record<'_>> {

@@ -17,7 +17,6 @@ pub(super) fn tell_account(
     let Account {
         consumed,
         unrecognised_bytes,
-        other_unrecognised_bytes,
     } = account;
     let Consumed {
         parsed_bytes,
@@ -35,10 +34,6 @@ pub(super) fn tell_account(
         if bytes > 0 {
             series.payload(process, outcome, protocol, direction, bytes);
         }
-    }
-    if other_unrecognised_bytes > 0 {
-        let other = direction.opposite();
-        series.payload(process, "unrecognised", "", other, other_unrecognised_bytes);
     }
 }
 

@@ -1,13 +1,17 @@
 //! The life of a connection in the pipeline: it begins, changes hands, catches up with the kernel, ends.
 
-use super::{Pipeline, TCP, Talk, account::error_type, lose, note};
+use super::{Pipeline, TCP, Talk, account::error_type, held::Held, lose, note, steer::Needless};
 use crate::{
     connections::{Connection, ConnectionId, Direction, Role},
     exchanges::{End, Pairing},
+    identity::ProgramKey,
     protocol::conversation::{Conversation, Moment},
     records::{Adopted, Closed, ConnectFailed, Opened, Table},
 };
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
 
 /// How a connection begins to be known.
 pub(super) struct Beginning {
@@ -33,6 +37,9 @@ struct Ending {
 /// The other end of a connection whose beginning was lost.
 pub(super) const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
+/// The holder of a connection whose holder is not known.
+const NO_PID: u32 = 0;
+
 fn end_of(conversation: &Conversation, remote: SocketAddr) -> End {
     End {
         role: conversation.role(),
@@ -57,7 +64,10 @@ impl Pipeline {
             pairing: Pairing::default(),
             process,
             program,
+            changes: self.identity.changes(),
+            held: Held::default(),
             is_told: false,
+            needless: Needless::default(),
             waiting: Vec::new(),
             waiting_end: None,
         };
@@ -155,6 +165,7 @@ impl Pipeline {
         };
         connection.pid = pid;
         let talk = &mut connection.talk;
+        talk.changes = self.identity.changes();
         if talk.program == program {
             return;
         }
@@ -165,7 +176,36 @@ impl Pipeline {
             self.series.active_requests(talk.process, role, method, -1);
             self.series.active_requests(process, role, method, 1);
         }
+        let kept_bytes = talk.conversation.kept_bytes();
+        talk.held.hand_over(talk.process, kept_bytes);
         (talk.program, talk.process) = (program, process);
+    }
+
+    /// Ends the series of programs that have no process any more. A connection of theirs that is still open
+    /// is that of the program that its process runs now (it executed another file), if `/proc` was asked what
+    /// that is, or else of somebody who has not used it yet: nobody is guessed.
+    pub(super) fn end_programs(&mut self) {
+        let ended: BTreeSet<ProgramKey> = self.identity.drain_ended().collect();
+        if ended.is_empty() {
+            return;
+        }
+        for program in &ended {
+            self.unlisten_all(*program);
+            if let Some(process) = self.processes.remove(program) {
+                self.series.end_process(process, self.now_ns);
+            }
+        }
+        let left = self.connections.iter();
+        let mut left: Vec<_> = left
+            .filter(|(_, connection)| ended.contains(&connection.talk.program))
+            .map(|(id, connection)| (id, connection.pid))
+            .collect();
+        // So that the same records always make the same series in the same order.
+        left.sort_unstable_by_key(|(id, _)| id.0);
+        for (id, pid) in left {
+            let is_known = self.identity.is_alive(pid) && !self.identity.wants_facts(pid);
+            self.hand_over(id, if is_known { pid } else { NO_PID });
+        }
     }
 
     pub(super) fn closed(&mut self, closed: &Closed) {
@@ -251,13 +291,8 @@ impl Pipeline {
         pairing.close(end, reason, turns, &mut |finding| {
             note(series, process, end, finding)
         });
-        for (direction, bytes) in [Direction::Receive, Direction::Transmit]
-            .into_iter()
-            .zip(kept)
-        {
-            if bytes > 0 {
-                series.payload(process, "unrecognised", "", direction, bytes);
-            }
+        if let Some(kept) = kept {
+            talk.held.tell(series, process, "", kept);
         }
         series.connection_active(process, end.role, TCP, -1);
     }
@@ -273,10 +308,7 @@ impl Pipeline {
         if more > 0 {
             self.series.retransmits(process, role, u64::from(more));
         }
-        for (direction, position) in [Direction::Receive, Direction::Transmit]
-            .into_iter()
-            .zip(bytes)
-        {
+        for (direction, position) in Direction::BOTH.into_iter().zip(bytes) {
             let lost_bytes = connection.advance(direction, position);
             lose(connection, &mut self.series, direction, lost_bytes, time_ns);
         }

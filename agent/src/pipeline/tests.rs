@@ -2,9 +2,11 @@
 
 mod datagrams;
 mod gaps;
+mod hands;
 mod listeners;
 mod losses;
 mod order;
+mod pending;
 mod steering;
 
 use super::*;
@@ -34,8 +36,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with_labels(vec!["process_pid"])
+    }
+
+    fn with_labels(labels: Vec<&'static str>) -> Self {
         let settings = Settings {
-            labels: Some(vec!["process_pid"]),
+            labels: Some(labels),
             ..Settings::default()
         };
         let mut bench = Self {
@@ -49,17 +55,7 @@ impl Bench {
             after_end: false,
         };
         for pid in [1, 2] {
-            bench.push(Record::Process(Facts {
-                pid,
-                parent_pid: 0,
-                start_boottime_ns: 1,
-                cgroup: 0,
-                source: Source::Proc,
-                executable: format!("/usr/bin/program{pid}"),
-                service_name: None,
-                unit: None,
-                container_id: None,
-            }));
+            bench.push(Record::Process(facts(pid)));
         }
         bench
     }
@@ -163,6 +159,13 @@ impl Bench {
         }));
     }
 
+    fn ended(&mut self, pid: u32) {
+        self.push(Record::Ended {
+            pid,
+            time_ns: self.now_ns,
+        });
+    }
+
     fn tick(&mut self, later_ns: u64) {
         self.now_ns += later_ns;
         self.push(Record::Tick {
@@ -184,6 +187,20 @@ impl Bench {
 
     fn connections_active(&mut self) -> Vec<String> {
         self.series("sockmeter_connections_active")
+    }
+}
+
+fn facts(pid: u32) -> Facts {
+    Facts {
+        pid,
+        parent_pid: 0,
+        start_boottime_ns: 1,
+        cgroup: 0,
+        source: Source::Proc,
+        executable: format!("/usr/bin/program{pid}"),
+        service_name: None,
+        unit: None,
+        container_id: None,
     }
 }
 
@@ -369,10 +386,7 @@ fn series_end_with_their_process() {
     let mut bench = Bench::new();
     bench.opened(Role::Server, false);
     bench.closed();
-    bench.push(Record::Ended {
-        pid: 1,
-        time_ns: bench.now_ns,
-    });
+    bench.ended(1);
     assert_eq!(bench.connections_active().len(), 1);
     bench.tick(crate::identity::GRACE_NS);
     assert_eq!(bench.connections_active().len(), 1, "shown once more");

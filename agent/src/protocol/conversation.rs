@@ -1,12 +1,14 @@
 //! One connection's conversation: first what protocol it is, then what that protocol reads.
 
 mod account;
+mod opening;
 
-pub use account::Account;
+pub use account::{Account, Reading};
 
-use super::{ALL, Message, Piece, Protocol, RECOGNITION_BYTES_MAX, Recognition, Speaker, Step};
+use super::{ALL, Loss, Message, Piece, Protocol, RECOGNITION_BYTES_MAX, Speaker, Start, Step};
 use crate::connections::{Direction, Role};
-use account::{add, length, lost, opaque, unrecognised};
+use account::{decided, length, lost, of, opaque, unrecognised, unrecognised_bytes};
+use opening::{Opening, Verdict, recognise};
 
 /// A connection that was open before the agent is given up when this many of its segments did not
 /// begin a message.
@@ -33,7 +35,11 @@ enum State {
     /// Too few bytes so far.
     Opening([Opening; 2]),
     /// Joined in its middle: waiting for a segment that begins a message.
-    Adrift { segments: u32 },
+    Adrift {
+        segments: u32,
+        /// Which way bytes that were passed over went last.
+        passed: Option<Direction>,
+    },
     /// Read by a protocol.
     Known(Box<dyn Protocol>),
     /// TLS, or what came after an upgrade.
@@ -42,44 +48,13 @@ enum State {
     Unrecognised,
 }
 
-/// The first bytes of one direction, kept until they suffice.
-#[derive(Clone, Copy, Default)]
-struct Opening {
-    bytes: [u8; RECOGNITION_BYTES_MAX],
-    length: usize,
-    moment: Moment,
-}
-
-/// What the opening bytes say, over all protocols.
-enum Verdict {
-    Is(usize),
-    Tls,
-    Nothing,
-    NeedMore,
-}
-
-/// A TLS handshake record of any version (RFC 8446, section 5.1).
-fn is_tls(opening: &[u8]) -> bool {
-    opening.starts_with(&[0x16, 0x03])
-}
-
-fn recognise(speaker: Speaker, opening: &[u8]) -> Verdict {
-    if is_tls(opening) {
-        return Verdict::Tls;
-    }
-    let mut verdict = if opening == [0x16] {
-        Verdict::NeedMore
-    } else {
-        Verdict::Nothing
-    };
-    for (index, kind) in ALL.iter().enumerate() {
-        match (kind.recognise)(speaker, opening) {
-            Recognition::Yes => return Verdict::Is(index),
-            Recognition::NeedMore => verdict = Verdict::NeedMore,
-            Recognition::No => {}
+impl State {
+    const fn joined() -> Self {
+        Self::Adrift {
+            segments: 0,
+            passed: None,
         }
     }
-    verdict
 }
 
 /// Who speaks, when a process of this role moves bytes that way.
@@ -129,7 +104,7 @@ impl Conversation {
     /// A conversation that begins, or that is joined in its middle.
     pub fn new(role: Role, is_joined: bool) -> Self {
         let state = if is_joined || role == Role::Unknown {
-            State::Adrift { segments: 0 }
+            State::joined()
         } else {
             State::Opening([Opening::default(); 2])
         };
@@ -175,13 +150,13 @@ impl Conversation {
         piece: Piece<'_>,
         moment: Moment,
         emit: &mut Emit<'_>,
-    ) -> Account {
+    ) -> Reading {
         match &mut self.state {
-            State::Known(_) => self.read_known(direction, piece, moment, emit),
-            State::Opaque => opaque(length(piece)),
-            State::Unrecognised => unrecognised(piece),
+            State::Known(_) => Reading::of(self.read_known(direction, piece, moment, emit)),
+            State::Opaque => Reading::of(opaque(length(piece))),
+            State::Unrecognised => Reading::of(unrecognised(piece)),
             State::Opening(_) => self.open(direction, piece, moment, emit),
-            State::Adrift { .. } => self.look(direction, piece, moment, emit),
+            State::Adrift { .. } => Reading::of(self.look(direction, piece, moment, emit)),
         }
     }
 
@@ -225,25 +200,25 @@ impl Conversation {
         piece: Piece<'_>,
         moment: Moment,
         emit: &mut Emit<'_>,
-    ) -> Account {
+    ) -> Reading {
+        let kept_bytes = self.kept_bytes();
         let (State::Opening([receive, transmit]), Some(speaker)) =
             (&mut self.state, speaker(self.role, direction))
         else {
-            return unrecognised(piece);
+            return Reading::of(unrecognised(piece));
         };
-        let opening = if direction == Direction::Receive {
-            receive
-        } else {
-            transmit
+        let (opening, other) = match direction {
+            Direction::Receive => (receive, *transmit),
+            Direction::Transmit => (transmit, *receive),
         };
-        let kept_bytes = opening.length as u64;
+        let before_bytes = opening.length as u64;
         let Piece::Bytes(bytes) = piece else {
             // The beginning was missed: from here it is as if joined in the middle.
-            let mut account = lost(length(piece));
-            account.consumed.lost_bytes += kept_bytes;
-            account.other_unrecognised_bytes = self.kept_bytes() - kept_bytes;
-            self.state = State::Adrift { segments: 0 };
-            return account;
+            self.state = State::joined();
+            return Reading {
+                moved: lost(length(piece)),
+                kept: Some(decided(kept_bytes, direction, lost(before_bytes))),
+            };
         };
         if opening.length == 0 {
             opening.moment = moment;
@@ -256,35 +231,47 @@ impl Conversation {
         let seen = opening.length + taken;
         let kept = *opening;
         let known = kept.bytes.get(..seen).unwrap_or_default();
-        match recognise(speaker, known) {
+        let (moved, before) = match recognise(speaker, known) {
             Verdict::NeedMore if seen < RECOGNITION_BYTES_MAX => {
                 opening.length = seen;
-                Account::default()
+                return Reading::default();
             }
             Verdict::Is(index) => {
-                let other_bytes = self.kept_bytes() - kept_bytes;
-                self.begin(index);
-                let before = kept.bytes.get(..kept.length).unwrap_or_default();
-                let mut account = Account::default();
-                if !before.is_empty() {
-                    account = self.read(direction, Piece::Bytes(before), kept.moment, emit);
+                self.begin(index, Start::Beginning);
+                let mut accounts = decided(kept_bytes, direction, Account::default());
+                // What is answered before it tells a protocol is of the protocol of the answer.
+                if speaker == Speaker::Server {
+                    let other_direction = direction.opposite();
+                    *of(&mut accounts, other_direction) =
+                        self.read_kept(other_direction, other, emit);
                 }
-                add(&mut account, self.read(direction, piece, moment, emit));
-                account.other_unrecognised_bytes += other_bytes;
-                account
+                *of(&mut accounts, direction) = self.read_kept(direction, kept, emit);
+                return Reading {
+                    moved: self.read(direction, piece, moment, emit).moved,
+                    kept: Some(accounts),
+                };
             }
             Verdict::Tls => {
-                let mut account = opaque(kept_bytes + bytes.len() as u64);
-                account.other_unrecognised_bytes = self.kept_bytes() - kept_bytes;
                 self.state = State::Opaque;
-                account
+                (opaque(length(piece)), opaque(before_bytes))
             }
             Verdict::Nothing | Verdict::NeedMore => {
-                let mut account = unrecognised(piece);
-                account.unrecognised_bytes += kept_bytes;
-                account.other_unrecognised_bytes = self.kept_bytes() - kept_bytes;
                 self.state = State::Unrecognised;
-                account
+                (unrecognised(piece), unrecognised_bytes(before_bytes))
+            }
+        };
+        Reading {
+            moved,
+            kept: Some(decided(kept_bytes, direction, before)),
+        }
+    }
+
+    fn read_kept(&mut self, direction: Direction, kept: Opening, emit: &mut Emit<'_>) -> Account {
+        match kept.bytes.get(..kept.length) {
+            None | Some([]) => Account::default(),
+            Some(bytes) => {
+                let piece = Piece::Bytes(bytes);
+                self.read(direction, piece, kept.moment, emit).moved
             }
         }
     }
@@ -297,12 +284,23 @@ impl Conversation {
         moment: Moment,
         emit: &mut Emit<'_>,
     ) -> Account {
-        let State::Adrift { segments } = &mut self.state else {
+        let State::Adrift { segments, passed } = &mut self.state else {
             return unrecognised(piece);
         };
-        let Piece::Bytes(bytes) = piece else {
-            return lost(length(piece));
+        let passed_before = *passed;
+        let bytes = match piece {
+            Piece::Bytes(bytes) => bytes,
+            Piece::Unseen(bytes) => {
+                *passed = Some(direction);
+                return lost(bytes);
+            }
+            // By the time that a loss is noticed, what was asked in it is answered; see `http1::adrift`.
+            Piece::Lost(bytes) => {
+                *passed = None;
+                return lost(bytes);
+            }
         };
+        *passed = Some(direction);
         *segments += 1;
         let is_given_up = *segments > ADRIFT_SEGMENTS_MAX;
         let opening = bytes.get(..RECOGNITION_BYTES_MAX).unwrap_or(bytes);
@@ -316,8 +314,13 @@ impl Conversation {
         };
         if let Some(index) = found {
             self.role = role_of(Speaker::Client, direction);
-            self.begin(index);
-            return self.read(direction, piece, moment, emit);
+            if passed_before == Some(direction) {
+                self.begin(index, Start::JoinedBehindClient);
+                self.pass_over(moment, emit);
+            } else {
+                self.begin(index, Start::Joined);
+            }
+            return self.read_known(direction, piece, moment, emit);
         }
         if is_given_up {
             self.state = State::Unrecognised;
@@ -326,23 +329,37 @@ impl Conversation {
         lost(length(piece))
     }
 
-    fn begin(&mut self, index: usize) {
+    /// A request is there, but which answer is its own cannot be told.
+    fn pass_over(&self, moment: Moment, emit: &mut Emit<'_>) {
+        for step in [Step::RequestStarted, Step::Lost(Loss::Unseen)] {
+            emit(Heard {
+                speaker: Speaker::Client,
+                role: self.role,
+                protocol: self.protocol(),
+                moment,
+                message: Message { stream: 0, step },
+            });
+        }
+    }
+
+    fn begin(&mut self, index: usize, start: Start) {
         self.state = match ALL.get(index) {
-            Some(kind) => State::Known((kind.reader)()),
+            Some(kind) => State::Known((kind.reader)(start)),
             None => State::Unrecognised,
         };
     }
 
-    fn kept_bytes(&self) -> u64 {
+    /// How many bytes are kept for recognition, received ones first; [`read`](Self::read) and
+    /// [`close`](Self::close) tell later what they are.
+    pub fn kept_bytes(&self) -> [u64; 2] {
         match &self.state {
-            State::Opening(openings) => openings.iter().map(|opening| opening.length as u64).sum(),
-            _ => 0,
+            State::Opening(openings) => openings.map(|opening| opening.length as u64),
+            _ => [0; 2],
         }
     }
 
-    /// The connection ended. What was kept for recognition stays unrecognised; it is told per direction,
-    /// received first.
-    pub fn close(&mut self, moment: Moment, emit: &mut Emit<'_>) -> [u64; 2] {
+    /// The connection ended. What was kept for recognition stays unrecognised; the result tells it.
+    pub fn close(&mut self, moment: Moment, emit: &mut Emit<'_>) -> Option<[Account; 2]> {
         match &mut self.state {
             State::Known(reader) => {
                 let (speaker, role, protocol) = (Speaker::Server, self.role, reader.name());
@@ -355,10 +372,10 @@ impl Conversation {
                         message,
                     });
                 });
-                [0; 2]
+                None
             }
-            State::Opening([receive, transmit]) => [receive.length as u64, transmit.length as u64],
-            _ => [0; 2],
+            State::Opening(_) => Some(self.kept_bytes().map(unrecognised_bytes)),
+            _ => None,
         }
     }
 }

@@ -7,7 +7,13 @@
 //!
 //! A response that comes while no request is open (a server's 408, or the agent came late) is told all
 //! the same. As the method is not known, neither is whether the body that it announces will come, so the
-//! next request ends it if nothing did before.
+//! next request ends it if nothing did before. One that comes while a request's head is under way answers
+//! that request, of which as much is told as is complete; the rest of the head tells nothing more.
+//!
+//! On a connection that was joined in its middle, requests of before may still be unanswered. A client that
+//! waits for each answer has none when it asks again; one that does not wait gives itself away when a request
+//! begins while another is open, and is `Lost`. (One that always keeps exactly one request ahead cannot be
+//! told from one that waits.)
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
@@ -20,7 +26,7 @@ mod recognise;
 #[cfg(test)]
 mod tests;
 
-use super::{Consumed, Kind, Loss, Message, Piece, Protocol, Recognition, Speaker, Step};
+use super::{Consumed, Kind, Loss, Message, Piece, Protocol, Recognition, Speaker, Start, Step};
 use adrift::Adrift;
 use head::Method;
 use messages::tell;
@@ -31,7 +37,7 @@ use std::collections::VecDeque;
 pub const KIND: Kind = Kind {
     name: NAME,
     recognise: recognise::recognise,
-    reader: || Box::new(Reader::new()),
+    reader: |start| Box::new(Reader::new(start)),
 };
 
 const NAME: &str = "http1";
@@ -54,10 +60,12 @@ struct Reader {
     is_unasked: bool,
     /// A request's head has been read: what follows in order is HTTP, whatever its method is called.
     is_anchored: bool,
-    /// A response began while the request under way was still an incomplete head.
-    is_answered_in_head: bool,
+    /// The request whose head is under way is in `open` and was told, as it was answered.
+    is_told: bool,
     /// A response began while two requests were open.
     pipelines: bool,
+    /// What was asked at the beginning of the connection is not known.
+    is_joined: bool,
 }
 
 /// What the bytes are.
@@ -117,16 +125,32 @@ impl Protocol for Reader {
 }
 
 impl Reader {
-    fn new() -> Self {
+    fn new(start: Start) -> Self {
         Self {
-            mode: Mode::Http,
+            mode: match start {
+                Start::Beginning | Start::Joined => Mode::Http,
+                Start::JoinedBehindClient => {
+                    Mode::Adrift(Adrift::new(Speaker::Client, Loss::Unseen, 0, false))
+                }
+            },
             request: Side::new(Place::Between),
             response: Side::new(Place::Unknown),
             open: VecDeque::new(),
             is_unasked: false,
             is_anchored: false,
-            is_answered_in_head: false,
+            is_told: false,
             pipelines: false,
+            is_joined: start != Start::Beginning,
+        }
+    }
+
+    /// As new, but with what is known of the client.
+    fn anew(&self, mode: Mode) -> Self {
+        Self {
+            mode,
+            pipelines: self.pipelines,
+            is_joined: self.is_joined,
+            ..Self::new(Start::Beginning)
         }
     }
 
@@ -134,8 +158,7 @@ impl Reader {
     fn begin_again(&self) -> Self {
         Self {
             response: Side::new(Place::Between),
-            pipelines: self.pipelines,
-            ..Self::new()
+            ..self.anew(Mode::Http)
         }
     }
 
@@ -161,17 +184,14 @@ impl Reader {
     fn lose(&mut self, speaker: Speaker, loss: Loss, emit: &mut Emit<'_>) {
         tell(Step::Lost(loss), emit);
         // A request whose beginning was lost on the way is answered by now; see `adrift`.
-        let begun =
-            self.request.place == Place::Head && !(speaker == Speaker::Client && loss == Loss::Gap);
+        let begun = self.request.place == Place::Head
+            && !self.is_told
+            && !(speaker == Speaker::Client && loss == Loss::Gap);
         let is_answering =
             !self.is_unasked && (self.response.is_in_body() || self.response.place == Place::Head);
         let owed = (self.open.len() + usize::from(begun)).saturating_sub(usize::from(is_answering));
         let adrift = Adrift::new(speaker, loss, owed, self.pipelines);
-        *self = Self {
-            mode: Mode::Adrift(adrift),
-            pipelines: self.pipelines,
-            ..Self::new()
-        };
+        *self = self.anew(Mode::Adrift(adrift));
     }
 
     fn side(&mut self, speaker: Speaker) -> &mut Side {

@@ -45,6 +45,9 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// In the order in which counts of both are kept.
+    pub const BOTH: [Self; 2] = [Self::Receive, Self::Transmit];
+
     /// The label value.
     pub const fn label(self) -> &'static str {
         match self {

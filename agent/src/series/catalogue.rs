@@ -82,6 +82,7 @@ pub const ALL: &[Metric] = &[
     gauge("sockmeter_accept_queue_limit", "Connections that may wait to be accepted: what listen() asked, at most net.core.somaxconn; the kernel lets one more wait.", &["server_port"]),
     counter("sockmeter_accept_queue_overflows_total", None, "Packets that the listening socket dropped, mostly because its accept queue was full: each try of a client counts, one that completes a handshake twice; so do packets that a socket filter, a wrong signature or lack of memory turned away.", &["server_port"]),
     counter("sockmeter_payload_bytes_total", Some("bytes"), "Bytes of connections by what the protocol readers made of them.", &["outcome", "protocol", "direction"]),
+    unit("bytes", gauge("sockmeter_payload_pending_bytes", "First bytes of open connections that do not tell a protocol yet: they have no outcome so far.", &["direction"])),
     agent(counter("sockmeter_records_lost_total", None, "Kernel records and observations that could not be counted, by reason.", &["reason"])),
     agent(counter("sockmeter_untracked_bytes_total", Some("bytes"), "Bytes on connections, or in datagrams of processes, for which the kernel side's tables had no room.", &[])),
     agent(gauge("sockmeter_series", "Label sets that a metric has now, without the overflow series.", &["metric"])),

@@ -188,13 +188,14 @@ impl<K: Key> Family<K> {
         self.unordered = false;
     }
 
-    /// A copy of all numbers, in order.
-    pub(super) fn snapshot(&mut self) -> snapshot::Rows {
+    /// A copy of all numbers, in order; those of `hidden` owners are not to be shown.
+    pub(super) fn snapshot(&mut self, hidden: &Arc<[u64]>) -> snapshot::Rows {
         if self.unordered {
             self.arrange(&[]);
         }
         snapshot::Rows {
             row_len: self.row_len,
+            hidden: Arc::clone(hidden),
             labels: Arc::clone(&self.labels),
             values: self.values.clone(),
             overflow: (self.folded > 0).then(|| self.overflow.clone()),

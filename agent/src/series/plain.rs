@@ -82,6 +82,7 @@ pub(super) enum Gauge {
     HttpServerRequests,
     HttpClientRequests,
     Connections,
+    PendingBytes,
 }
 
 /// What one process has in gauges, and where. What once went to the overflow row goes there for the rest
@@ -115,6 +116,7 @@ pub(super) struct Plain {
     pub(super) datagrams: PlainFamily,
     pub(super) retransmits: PlainFamily,
     pub(super) payload: PlainFamily,
+    pub(super) pending: PlainFamily,
     pub(super) records_lost: PlainFamily,
 }
 
@@ -137,12 +139,13 @@ impl Plain {
             datagrams: family(const { named("sockmeter_socket_datagrams_total") }),
             retransmits: family(const { named("sockmeter_tcp_retransmits_total") }),
             payload: family(const { named("sockmeter_payload_bytes_total") }),
+            pending: family(const { named("sockmeter_payload_pending_bytes") }),
             records_lost: family(const { named("sockmeter_records_lost_total") }),
         }
     }
 
     /// All families, for what is done to each.
-    pub(super) fn each_mut(&mut self) -> [&mut PlainFamily; 16] {
+    pub(super) fn each_mut(&mut self) -> [&mut PlainFamily; 17] {
         // Every field by name, so that the compiler asks for a new one here.
         let Self {
             http_server_requests,
@@ -160,6 +163,7 @@ impl Plain {
             datagrams,
             retransmits,
             payload,
+            pending,
             records_lost,
         } = self;
         [
@@ -178,6 +182,7 @@ impl Plain {
             datagrams,
             retransmits,
             payload,
+            pending,
             records_lost,
         ]
     }
@@ -187,6 +192,7 @@ impl Plain {
             Gauge::HttpServerRequests => &mut self.http_server_requests,
             Gauge::HttpClientRequests => &mut self.http_client_requests,
             Gauge::Connections => &mut self.connections,
+            Gauge::PendingBytes => &mut self.pending,
         }
     }
 

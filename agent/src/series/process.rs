@@ -6,6 +6,7 @@ use super::hash::FastMap;
 use super::labels::push_label;
 use super::plain::Gauges;
 use super::route::Routes;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A measured process, as the caller names it. It stays valid until the process is forgotten; after
@@ -35,11 +36,16 @@ pub(super) struct Process {
     ended_ns: Option<u64>,
 }
 
+/// The label that tells one process from all others that live.
+const PID_LABEL: &str = "process_pid";
+
 /// An owner's processes.
 #[derive(Debug)]
 struct Group {
     owner: Arc<Owner>,
     processes: usize,
+    /// Those of them that have not ended.
+    living: usize,
     /// The numbers of route templates, equal for all processes of the group.
     route_numbers: FastMap<Arc<str>, u16>,
 }
@@ -67,6 +73,9 @@ pub(super) struct Processes {
     slots: Vec<Slot>,
     free: Vec<u32>,
     groups: FastMap<Box<str>, Group>,
+    /// By number, the owners whose processes have all ended and whose labels another one has now, because a
+    /// pid was given again.
+    former: BTreeMap<u64, Group>,
     owners: u64,
     /// Processes that have ended and are not yet forgotten, in the order in which they ended.
     ended: Vec<ProcessKey>,
@@ -79,6 +88,7 @@ impl Processes {
             slots: Vec::new(),
             free: Vec::new(),
             groups: FastMap::default(),
+            former: BTreeMap::new(),
             owners: 0,
             ended: Vec::new(),
         }
@@ -86,6 +96,13 @@ impl Processes {
 
     pub(super) fn add(&mut self, labels: &[(&'static str, String)]) -> ProcessKey {
         let text = self.render(labels);
+        if self.is_one_process(labels)
+            && let Some(former) = self.groups.get(text.as_str())
+            && former.living == 0
+            && let Some(former) = self.groups.remove(text.as_str())
+        {
+            self.former.insert(former.owner.number, former);
+        }
         let group = self.groups.entry(text.into()).or_insert_with_key(|text| {
             self.owners += 1;
             let owner = Arc::new(Owner {
@@ -95,10 +112,12 @@ impl Processes {
             Group {
                 owner,
                 processes: 0,
+                living: 0,
                 route_numbers: FastMap::default(),
             }
         });
         group.processes += 1;
+        group.living += 1;
         let process = Process {
             owner: Arc::clone(&group.owner),
             routes: Routes::default(),
@@ -120,6 +139,32 @@ impl Processes {
             slot: number,
             generation,
         }
+    }
+
+    /// Whether no two processes have these labels at the same time.
+    fn is_one_process(&self, labels: &[(&'static str, String)]) -> bool {
+        labels.iter().any(|(name, _)| *name == PID_LABEL)
+            && self
+                .exposed
+                .as_ref()
+                .is_none_or(|exposed| exposed.contains(&PID_LABEL))
+    }
+
+    /// The numbers of the owners that are not shown yet, because an earlier one with the same labels is
+    /// shown a last time.
+    pub(super) fn hidden(&self) -> Vec<u64> {
+        let successors = self.former.values().filter_map(|former| {
+            let labels = &former.owner.labels;
+            let earlier = self.former.values();
+            let mut earlier = earlier.filter(|other| other.owner.labels == *labels);
+            let first = earlier.next().map(|first| first.owner.number);
+            let own = former.owner.number;
+            let last = self.groups.get(labels).map(|group| group.owner.number);
+            if first == Some(own) { last } else { Some(own) }
+        });
+        let mut hidden: Vec<u64> = successors.collect();
+        hidden.sort_unstable();
+        hidden
     }
 
     /// The exposed labels in one order, whatever order the caller has.
@@ -154,7 +199,8 @@ impl Processes {
     /// The number of a route template of `key`'s process that it does not know yet.
     pub(super) fn learn_route(&mut self, key: ProcessKey, template: &str) -> Option<u16> {
         let owner = Arc::clone(&self.get_mut(key)?.owner);
-        let numbers = &mut self.groups.get_mut(&owner.labels)?.route_numbers;
+        let group = group_mut(&mut self.former, &mut self.groups, &owner)?;
+        let numbers = &mut group.route_numbers;
         let (text, number) = match numbers.get_key_value(template) {
             Some((text, number)) => (Arc::clone(text), *number),
             None => {
@@ -174,21 +220,33 @@ impl Processes {
             && process.ended_ns.is_none()
         {
             process.ended_ns = Some(now_ns);
+            let owner = Arc::clone(&process.owner);
+            if let Some(group) = group_mut(&mut self.former, &mut self.groups, &owner) {
+                group.living -= 1;
+            }
             self.ended.push(key);
         }
     }
 
-    /// Forgets the processes that ended [`LINGER_NS`] ago, or all that have ended if `shown`.
+    /// Forgets the processes that ended [`LINGER_NS`] ago, or all that have ended if they were `shown`, which
+    /// those of `hidden` owners were not.
     pub(super) fn forget(&mut self, now_ns: u64, shown: bool) -> Forgotten {
         let mut forgotten = Forgotten::default();
         if self.ended.is_empty() {
             return forgotten;
         }
-        let due = |ended_ns: u64| shown || now_ns.saturating_sub(ended_ns) >= LINGER_NS;
+        let hidden = self.hidden();
+        let due = |process: &Process| {
+            let is_shown = shown && hidden.binary_search(&process.owner.number).is_err();
+            process
+                .ended_ns
+                .is_some_and(|ended_ns| is_shown || now_ns.saturating_sub(ended_ns) >= LINGER_NS)
+        };
         let Self {
             slots,
             free,
             groups,
+            former,
             ended,
             ..
         } = self;
@@ -196,19 +254,19 @@ impl Processes {
             let Some(slot) = slots.get_mut(key.slot as usize) else {
                 return false;
             };
-            let Some(process) = slot
-                .process
-                .take_if(|process| process.ended_ns.is_some_and(due))
-            else {
+            let Some(process) = slot.process.take_if(|process| due(process)) else {
                 return true;
             };
             slot.generation = slot.generation.wrapping_add(1);
             free.push(key.slot);
-            if let Some(group) = groups.get_mut(&process.owner.labels) {
+            let Owner { number, labels } = &*process.owner;
+            if let Some(group) = group_mut(former, groups, &process.owner) {
                 group.processes -= 1;
                 if group.processes == 0 {
-                    forgotten.owners.push(process.owner.number);
-                    groups.remove(&process.owner.labels);
+                    forgotten.owners.push(*number);
+                    if former.remove(number).is_none() {
+                        groups.remove(labels);
+                    }
                 }
             }
             forgotten.gauges.push(process.gauges);
@@ -217,4 +275,15 @@ impl Processes {
         forgotten.owners.sort_unstable();
         forgotten
     }
+}
+
+/// The processes of an owner.
+fn group_mut<'a>(
+    former: &'a mut BTreeMap<u64, Group>,
+    groups: &'a mut FastMap<Box<str>, Group>,
+    owner: &Owner,
+) -> Option<&'a mut Group> {
+    former
+        .get_mut(&owner.number)
+        .or_else(|| groups.get_mut(&owner.labels))
 }

@@ -72,6 +72,8 @@ pub(super) struct Labels {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rows {
     pub(super) row_len: usize,
+    /// Numbers of the owners whose series are not shown, ascending.
+    pub(super) hidden: Arc<[u64]>,
     pub(super) labels: Arc<Vec<Labels>>,
     pub(super) values: Vec<u64>,
     /// The series of what found no room, if there was any.
@@ -162,6 +164,7 @@ impl Family {
     pub fn points(&self) -> impl Iterator<Item = Point<'_>> {
         let Rows {
             row_len,
+            hidden,
             labels,
             values,
             overflow,
@@ -169,6 +172,7 @@ impl Family {
         let rows = labels
             .iter()
             .zip(values.chunks_exact((*row_len).max(1)))
+            .filter(|(labels, _)| hidden.binary_search(&labels.owner.number).is_err())
             .map(|(labels, row)| Point {
                 process_labels: &labels.owner.labels,
                 own_labels: &labels.own,

@@ -31,6 +31,10 @@ macro_rules! kernel_fields {
             TCP_CLOCK_NS: 8, "tcp_sock", "tcp_clock_cache";
             TCP_NEXT_SEQUENCE: 4, "tcp_sock", "rcv_nxt";
             TCP_READ_SEQUENCE: 4, "tcp_sock", "copied_seq";
+            TCP_WRITE_SEQUENCE: 4, "tcp_sock", "write_seq";
+            TCP_UNACKNOWLEDGED: 4, "tcp_sock", "snd_una";
+            TCP_RECEIVED_BYTES: 8, "tcp_sock", "bytes_received";
+            TCP_ACKNOWLEDGED_BYTES: 8, "tcp_sock", "bytes_acked";
             TCP_UPPER_LAYER: 8, "inet_connection_sock", "icsk_ulp_ops";
             LAST_DATA_TICKS: 4, "inet_connection_sock", "icsk_ack.lrcvtime";
             UDP_PENDING: 4, "udp_sock", "pending";

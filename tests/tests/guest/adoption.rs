@@ -190,6 +190,31 @@ fn rule_21_every_byte_since_the_start_is_counted() {
 }
 
 #[test]
+fn rule_18_a_connection_from_an_accept_that_was_blocked_is_a_new_one_of_the_server() {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    let scrape = scenario.scrape("blocked");
+    for (name, role) in [("blocked", "server"), ("blocked-client", "client")] {
+        let pid = ("process_pid", scenario.pid(name));
+        let labels = [pid, ("role", role)];
+        let driver = scenario.driver_commands("blocked-client", "use");
+        checks.equal(&format!("{name} opened"), scrape.sum(OPENED, &labels), 3.0);
+        checks.equal(&format!("{name} adopted"), scrape.sum(ADOPTED, &[pid]), 0.0);
+        let bytes = driver.sent + driver.received;
+        checks.equal(
+            &format!("{name}'s bytes"),
+            scrape.sum(BYTES, &labels),
+            bytes,
+        );
+        let lost = [pid, ("outcome", "lost")];
+        let lost = scrape.sum("sockmeter_payload_bytes_total", &lost);
+        checks.equal(&format!("{name}'s lost bytes"), lost, 0.0);
+        let requests = scrape.sum(SERVED, &[pid]) + scrape.sum(ASKED, &[pid]);
+        checks.equal(&format!("{name}'s requests"), requests, driver.requests);
+    }
+}
+
+#[test]
 fn rule_19_closes_bring_the_gauge_to_zero() {
     let scenario = scenario();
     let mut checks = Checks::default();

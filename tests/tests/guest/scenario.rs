@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use xtask::guest::{self, Guest, Outcome};
+use sockmeter_tests::conservation;
+use xtask::guest::{self, DEFAULT_KERNEL, Guest, Outcome};
 use xtask::paths;
 
 use crate::scrape::{Labels, Scrape};
@@ -38,7 +39,11 @@ impl Scenario {
             .filter(|note: &Value| note["run"] == run.as_str());
         let note = known.unwrap_or_else(|| {
             let note = match boot(name) {
-                Ok(outcome) => json!({"run": run, "folder": outcome.out_dir}),
+                Ok(outcome) => json!({
+                    "run": run,
+                    "folder": outcome.out_dir,
+                    "unconserved": unconserved(&outcome.out_dir),
+                }),
                 Err(fault) => json!({"run": run, "fault": fault}),
             };
             std::fs::write(&path, note.to_string()).unwrap();
@@ -46,6 +51,9 @@ impl Scenario {
         });
         if let Some(fault) = note["fault"].as_str() {
             panic!("the scenario {name} did not come to its end: {fault}");
+        }
+        if let Some(differences) = note["unconserved"].as_str() {
+            panic!("in the scenario {name} conservation does not hold:\n{differences}");
         }
         let folder = PathBuf::from(note["folder"].as_str().unwrap());
         let pids = std::fs::read_to_string(folder.join("pids")).unwrap_or_default();
@@ -112,6 +120,32 @@ impl Scenario {
     }
 }
 
+/// What must hold in each scrape whatever the scenario is about, and does not.
+fn unconserved(folder: &Path) -> Option<String> {
+    let files = std::fs::read_dir(folder).unwrap();
+    let mut scrapes: Vec<PathBuf> = files
+        .map(|file| file.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "prom")
+        })
+        .collect();
+    scrapes.sort();
+    let lines = scrapes.iter().flat_map(|path| {
+        let scrape = Scrape::parse(&std::fs::read_to_string(path).unwrap());
+        let name = path.file_stem().unwrap_or_default().display().to_string();
+        let differences = conservation::differences(&scrape).into_iter();
+        differences.map(move |difference| format!("{name}: {difference}"))
+    });
+    let lines: Vec<String> = lines.collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// The kernel that the guests run: `SOCKMETER_TEST_KERNEL`, or the usual one.
+pub(crate) fn kernel() -> String {
+    std::env::var("SOCKMETER_TEST_KERNEL").unwrap_or_else(|_| DEFAULT_KERNEL.to_owned())
+}
+
 fn boot(name: &str) -> Result<Outcome, String> {
     let Ok(agent) = std::env::var("SOCKMETER_AGENT") else {
         return Err(
@@ -120,15 +154,17 @@ fn boot(name: &str) -> Result<Outcome, String> {
         );
     };
     let driver = env!("CARGO_BIN_EXE_driver");
+    let io = env!("CARGO_BIN_EXE_io");
     let programs = guest::programs();
     let programs = programs.display();
     let script = paths::checkout().join(format!("tests/guest/{name}.sh"));
     let script = std::fs::read_to_string(script).map_err(|why| why.to_string())?;
     let mut guest = Guest::new(format!(
-        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}' PROGRAMS='{programs}'; bash tests/guest/{name}.sh"
+        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}' IO='{io}' PROGRAMS='{programs}'; bash tests/guest/{name}.sh"
     ));
+    guest.kernel = kernel();
     guest.packages = guest::packages_of(&script);
-    guest.limit = Duration::from_secs(300);
+    guest.limit = Duration::from_secs(600);
     let outcome = guest.run().map_err(|why| format!("{why:#}"))?;
     if outcome.exit_code != 0 {
         return Err(format!(

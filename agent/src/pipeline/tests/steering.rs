@@ -56,3 +56,38 @@ fn a_connection_without_a_known_place_is_not_steered() {
     bench.segment(1, Direction::Receive, b"", 1000);
     assert_eq!(bench.told, ["3 7: receive until 10046"]);
 }
+
+#[test]
+fn rule_08_a_place_lost_in_what_is_needless_is_found_again_alike() {
+    let body = [b'x'; 10_000];
+    // The kernel side obeys, or is late.
+    let [obeyed, late] = [&b""[..], &body].map(|captured| {
+        let mut bench = Bench::new();
+        bench.opened(Role::Server, false);
+        bench.receive(GET);
+        bench.transmit(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n");
+        bench.receive(b"@ no request\r\n\r\n");
+        bench.segment(1, Direction::Transmit, captured, 10_000);
+        bench.receive(GET);
+        bench.transmit(OK);
+        bench.closed();
+        [
+            "http_server_request_duration_seconds_count",
+            "sockmeter_requests_unanswered_total",
+            "sockmeter_requests_unpaired_total",
+            "sockmeter_payload_bytes_total",
+        ]
+        .map(|metric| bench.series(metric))
+    });
+    assert_eq!(obeyed, late);
+}
+
+#[test]
+fn a_length_that_is_a_lie_does_not_blind_for_good() {
+    let mut bench = Bench::new();
+    bench.opened(Role::Server, false);
+    bench.receive(b"PUT /file HTTP/1.1\r\nContent-Length: 9223372036854775807\r\n\r\n");
+    assert_eq!(bench.told.len(), 1, "{:?}", bench.told);
+    let until: u64 = bench.told[0].rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(until < 1 << 30, "{until}");
+}

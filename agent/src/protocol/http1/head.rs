@@ -1,6 +1,9 @@
 //! Heads: where one ends, what it says, and how its body is framed (RFC 9112, sections 2 to 6).
 
+mod framing;
+
 use crate::protocol::Loss;
+use framing::{Codings, Framing};
 use httparse::{Header, ParserConfig, Request, Response, Status};
 use std::mem::MaybeUninit;
 
@@ -106,6 +109,16 @@ pub(super) enum Method {
     Other,
 }
 
+impl Method {
+    fn of(method: &[u8]) -> Self {
+        match method {
+            b"HEAD" => Self::Head,
+            b"CONNECT" => Self::Connect,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// How a message's body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
@@ -147,28 +160,6 @@ pub(super) struct ResponseHead {
     framing: Framing,
 }
 
-/// The transfer codings of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Codings {
-    /// The header is not there.
-    None,
-    /// `chunked` is the last one, and not named before.
-    ChunkedLast,
-    /// `chunked` is named twice.
-    ChunkedTwice,
-    /// The last one is another; `chunked` may have been named.
-    OtherLast { chunked_before: bool },
-}
-
-/// What the header fields say about the body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Framing {
-    is_http_10: bool,
-    codings: Codings,
-    /// `Err`: the fields break the rules or contradict one another.
-    length_bytes: Result<Option<u64>, Loss>,
-}
-
 /// Reads a request's head from the beginning of `bytes`, and says how long it is; `None`: it is not
 /// complete.
 ///
@@ -192,14 +183,38 @@ pub(super) fn request(bytes: &[u8]) -> Result<Option<(usize, RequestHead<'_>)>, 
         target: target.as_bytes(),
         host: host(request.headers),
         version: if minor == 0 { "1.0" } else { "1.1" },
-        kind: match method {
-            "HEAD" => Method::Head,
-            "CONNECT" => Method::Connect,
-            _ => Method::Other,
-        },
+        kind: Method::of(method.as_bytes()),
         body: Framing::of(minor, request.headers).request_body()?,
     };
     within_limit(length).map(|length| Some((length, head)))
+}
+
+/// What an incomplete head of a request says for sure: the words of its first line that have ended. The others
+/// are empty.
+pub(super) fn unfinished_request(bytes: &[u8]) -> RequestHead<'_> {
+    let is_end = |byte: &u8| matches!(byte, b' ' | b'\r' | b'\n');
+    let mut rest = bytes;
+    let [method, target, version] = std::array::from_fn(|_| {
+        let Some(end) = rest.iter().position(is_end) else {
+            return &b""[..];
+        };
+        let (word, behind) = rest.split_at_checked(end).unwrap_or_default();
+        // Behind the line's end there are no words of it.
+        rest = behind.strip_prefix(b" ").unwrap_or_default();
+        word
+    });
+    RequestHead {
+        method,
+        target,
+        host: b"",
+        version: match version {
+            b"HTTP/1.1" => "1.1",
+            b"HTTP/1.0" => "1.0",
+            _ => "",
+        },
+        kind: Method::of(method),
+        body: Body::None,
+    }
 }
 
 /// Reads a response's head from the beginning of `bytes`, and says how long it is; `None`: it is not
@@ -250,113 +265,6 @@ impl ResponseHead {
             _ => Body::UntilClose,
         })
     }
-}
-
-impl Framing {
-    fn of(minor: u8, headers: &[Header<'_>]) -> Self {
-        let mut framing = Self {
-            is_http_10: minor == 0,
-            codings: Codings::None,
-            length_bytes: Ok(None),
-        };
-        for header in headers {
-            if header.name.eq_ignore_ascii_case("content-length") {
-                framing.length_bytes = framing
-                    .length_bytes
-                    .and_then(|known| length(known, header.value));
-            } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
-                framing.codings = codings(framing.codings, header.value);
-            }
-        }
-        framing
-    }
-
-    /// Rejects what two readers may understand in two ways.
-    fn check(&self) -> Result<(), Loss> {
-        let is_coded = self.codings != Codings::None;
-        // Section 6.3: a length beside a coding "ought to be handled as an error". Section 6.1: with
-        // HTTP/1.0, a coding makes the framing faulty.
-        if is_coded && (self.is_http_10 || self.length_bytes != Ok(None)) {
-            return Err(Loss::Malformed);
-        }
-        if self.codings == Codings::ChunkedTwice {
-            Err(Loss::Malformed)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn request_body(&self) -> Result<Body, Loss> {
-        self.check()?;
-        match (self.codings, self.length_bytes?) {
-            (Codings::None, length) => Ok(Body::of_length(length.unwrap_or(0))),
-            (Codings::ChunkedLast, _) => Ok(Body::Chunked),
-            // Only chunked says where a request ends (section 6.3, rule 4).
-            _ => Err(Loss::Malformed),
-        }
-    }
-}
-
-/// One more `Content-Length`; a list of equal values is one value (section 6.3, rule 5).
-fn length(mut known: Option<u64>, value: &[u8]) -> Result<Option<u64>, Loss> {
-    for item in value.split(|&byte| byte == b',') {
-        let bytes = decimal(trim(item)).ok_or(Loss::Malformed)?;
-        if known.is_some_and(|known| known != bytes) {
-            return Err(Loss::Malformed);
-        }
-        known = Some(bytes);
-    }
-    Ok(known)
-}
-
-/// Digits alone: no sign, no space, no overflow.
-fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_u64, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
-}
-
-/// One more `Transfer-Encoding`.
-fn codings(known: Codings, value: &[u8]) -> Codings {
-    let mut codings = match known {
-        Codings::None => Codings::OtherLast {
-            chunked_before: false,
-        },
-        known => known,
-    };
-    for item in value
-        .split(|&byte| byte == b',')
-        .map(trim)
-        .filter(|item| !item.is_empty())
-    {
-        let is_chunked = item.eq_ignore_ascii_case(b"chunked");
-        codings = match (codings, is_chunked) {
-            (
-                Codings::ChunkedTwice
-                | Codings::ChunkedLast
-                | Codings::OtherLast {
-                    chunked_before: true,
-                },
-                true,
-            ) => Codings::ChunkedTwice,
-            (Codings::ChunkedTwice, false) => Codings::ChunkedTwice,
-            (_, true) => Codings::ChunkedLast,
-            (Codings::ChunkedLast, false) => Codings::OtherLast {
-                chunked_before: true,
-            },
-            (other, false) => other,
-        };
-    }
-    codings
-}
-
-/// Without the white space around it, which includes line ends where a line was folded.
-fn trim(value: &[u8]) -> &[u8] {
-    value.trim_ascii()
 }
 
 fn host<'a>(headers: &[Header<'a>]) -> &'a [u8] {

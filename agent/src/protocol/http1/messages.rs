@@ -31,13 +31,17 @@ impl Reader {
             }
         }
         match speaker {
-            Speaker::Client => self.begin_request(emit),
+            Speaker::Client => {
+                if let Err(loss) = self.begin_request(emit) {
+                    self.lose(speaker, loss, emit);
+                }
+            }
             Speaker::Server => self.begin_response(),
         }
         Consumed::default()
     }
 
-    fn begin_request(&mut self, emit: &mut Emit<'_>) {
+    fn begin_request(&mut self, emit: &mut Emit<'_>) -> Result<(), Loss> {
         let ends_here = self.response.place == Place::UntilNext && self.open.len() <= 1;
         if ends_here || (self.is_unasked && self.response.is_in_body()) {
             self.end_response(Step::ResponseEndedBefore, emit);
@@ -47,11 +51,17 @@ impl Reader {
         }
         self.request.place = Place::Head;
         tell(Step::RequestStarted, emit);
+        if self.is_joined && !self.open.is_empty() {
+            // Then answers to requests of before may be on their way too.
+            self.pipelines = true;
+            return Err(Loss::Unseen);
+        }
+        Ok(())
     }
 
     fn begin_response(&mut self) {
-        self.is_unasked = self.open.is_empty();
-        self.is_answered_in_head |= self.is_unasked && self.request.place == Place::Head;
+        let is_head_unanswered = self.request.place == Place::Head && !self.is_told;
+        self.is_unasked = self.open.is_empty() && !is_head_unanswered;
         self.response.place = Place::Head;
     }
 
@@ -161,14 +171,39 @@ impl Reader {
             kind,
             body,
         } = head;
-        // Its answer was told as one without a request; another one will not come.
-        if self.is_answered_in_head {
-            return Err(Loss::Malformed);
-        }
-        if self.open.len() >= OPEN_REQUESTS_MAX {
-            return Err(Loss::TooLarge);
-        }
         self.is_anchored = true;
+        if !std::mem::take(&mut self.is_told) {
+            if self.open.len() >= OPEN_REQUESTS_MAX {
+                return Err(Loss::TooLarge);
+            }
+            self.open.push_back(kind);
+            tell(
+                Step::Request(Request::Http {
+                    method,
+                    target,
+                    host,
+                    version,
+                }),
+                emit,
+            );
+        }
+        if !self.request.enter(body) {
+            tell(Step::RequestEnded, emit);
+        }
+        Ok(())
+    }
+
+    /// The request whose head is under way is being answered: tells what is known of it.
+    fn tell_unfinished_request(&mut self, emit: &mut Emit<'_>) {
+        let RequestHead {
+            method,
+            target,
+            host,
+            version,
+            kind,
+            body: _,
+        } = head::unfinished_request(&self.request.buffer.bytes);
+        self.is_told = true;
         self.open.push_back(kind);
         tell(
             Step::Request(Request::Http {
@@ -179,10 +214,6 @@ impl Reader {
             }),
             emit,
         );
-        if !self.request.enter(body) {
-            tell(Step::RequestEnded, emit);
-        }
-        Ok(())
     }
 
     fn take_response(&mut self, head: ResponseHead, emit: &mut Emit<'_>) -> Result<(), Loss> {
@@ -194,6 +225,9 @@ impl Reader {
         if head.is_interim() {
             self.response.place = Place::Between;
             return Ok(());
+        }
+        if !self.is_unasked && self.open.is_empty() {
+            self.tell_unfinished_request(emit);
         }
         let method = if self.is_unasked {
             None
@@ -218,10 +252,7 @@ impl Reader {
         }
         if is_upgrade {
             tell(Step::Upgraded, emit);
-            *self = Self {
-                mode: Mode::Opaque,
-                ..Self::new()
-            };
+            *self = self.anew(Mode::Opaque);
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The reader, rule by rule (numbers: "What a correct exchange is").
 
+mod early;
 mod heads;
 mod recovery;
 
@@ -22,7 +23,7 @@ struct Connection {
 impl Connection {
     fn new() -> Self {
         Self {
-            reader: (KIND.reader)(),
+            reader: (KIND.reader)(Start::Beginning),
             told: Told::default(),
         }
     }
@@ -293,41 +294,6 @@ fn rule_10_refused_upgrades_go_on_as_http() {
     assert_eq!(
         connection.client(GET).server(OK).steps(),
         "( GET,/a,h,1.1 ) [ 200 ]"
-    );
-}
-
-#[test]
-fn rule_11_early_response() {
-    let mut connection = Connection::new();
-    connection
-        .client("POST /p HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc")
-        .steps();
-    assert_eq!(
-        connection
-            .server("HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n")
-            .steps(),
-        "[ 413 ]"
-    );
-    assert_eq!(connection.client("defghij").steps(), ")");
-    assert_eq!(
-        connection.client(GET).server(OK).steps(),
-        format!("{TOLD_GET} {TOLD_OK}")
-    );
-}
-
-#[test]
-fn rule_11_an_answer_to_an_unfinished_head_is_nobody_elses() {
-    let mut connection = Connection::new();
-    assert_eq!(connection.client("GET /long").steps(), "(");
-    assert_eq!(
-        connection
-            .server("HTTP/1.1 414 No\r\nContent-Length: 0\r\n\r\n")
-            .steps(),
-        "[ 414 ]"
-    );
-    assert_eq!(
-        connection.client(" HTTP/1.1\r\n\r\n").steps(),
-        "lost:malformed"
     );
 }
 

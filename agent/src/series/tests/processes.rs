@@ -133,3 +133,63 @@ fn a_label_that_is_left_out_is_summed_over() {
         pairs(&[(r#"service_name="cart""#, "100")])
     );
 }
+
+#[test]
+fn rule_16_a_pid_that_is_given_again_begins_at_zero() {
+    let mut series = Series::new(Settings::default());
+    let name = "sockmeter_tcp_retransmits_total";
+    let own = r#"process_pid="1",role="server""#;
+    let shown = |series: &mut Series| of(&series.snapshot(10), name);
+    let first = process(&mut series, 1);
+    series.retransmits(first, Role::Server, 100);
+    series.end_process(first, 20);
+    // Two more have the pid before anybody looks.
+    let second = process(&mut series, 1);
+    series.retransmits(second, Role::Server, 5);
+    series.end_process(second, 21);
+    let third = process(&mut series, 1);
+    series.retransmits(third, Role::Server, 7);
+    series.retransmits(first, Role::Server, 1);
+    assert_eq!(shown(&mut series), pairs(&[(own, "101")]), "one at a time");
+    series.retransmits(third, Role::Server, 1);
+    assert_eq!(shown(&mut series), pairs(&[(own, "5")]));
+    assert_eq!(shown(&mut series), pairs(&[(own, "8")]));
+    series.end_process(third, 30);
+    assert_eq!(shown(&mut series), pairs(&[(own, "8")]));
+    assert_eq!(shown(&mut series), []);
+    assert_eq!(series.plain.retransmits.series(), 0);
+}
+
+#[test]
+fn rule_16_routes_of_a_pid_that_is_given_again_are_its_own() {
+    let mut series = Series::new(Settings::default());
+    let first = process(&mut series, 1);
+    series.exchange(first, &http(Role::Server, b"/first", 200));
+    series.end_process(first, 20);
+    let second = process(&mut series, 1);
+    series.exchange(second, &http(Role::Server, b"/second", 200));
+    series.exchange(first, &http(Role::Server, b"/late", 200));
+    let routes = |series: &mut Series| {
+        let name = "http_server_request_duration_seconds_count";
+        let all = of(&series.snapshot(30), name).into_iter();
+        let route = |labels: String| {
+            let (_, rest) = labels.split_once("http_route=\"").unwrap();
+            rest.split_once('"').unwrap().0.to_owned()
+        };
+        all.map(|(labels, _)| route(labels)).collect::<Vec<_>>()
+    };
+    assert_eq!(routes(&mut series), ["/first", "/late"]);
+    assert_eq!(routes(&mut series), ["/second"]);
+}
+
+#[test]
+fn a_name_whose_process_lives_on_is_shared() {
+    // The first process of a program has ended, its workers live, and its pid was given again.
+    let mut series = Series::new(Settings::default());
+    let (first, second) = (process(&mut series, 1), process(&mut series, 1));
+    series.retransmits(first, Role::Server, 1);
+    series.retransmits(second, Role::Server, 2);
+    let name = "sockmeter_tcp_retransmits_total";
+    let own = r#"process_pid="1",role="server""#;
+    assert_eq!(of(&series.snapshot(10), name), pairs(&[(own, "3")]));
+}

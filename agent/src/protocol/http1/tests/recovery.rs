@@ -32,6 +32,39 @@ fn rule_19_taken_up_in_the_middle() {
     );
 }
 
+/// A connection that was open before the reader.
+fn joined(start: Start) -> Connection {
+    Connection {
+        reader: (KIND.reader)(start),
+        told: Told::default(),
+    }
+}
+
+#[test]
+fn rule_19_a_client_that_asks_ahead_has_perhaps_asked_before() {
+    let again = format!("{TOLD_GET} {TOLD_OK}");
+    let mut connection = joined(Start::Joined);
+    assert_eq!(connection.client(GET).server(OK).steps(), again);
+    assert_eq!(connection.client(GET).server(OK).steps(), again);
+    assert_eq!(
+        connection.client(GET).client(GET).steps(),
+        format!("{TOLD_GET} ( lost:unseen")
+    );
+    // Nothing tells which answer is whose any more.
+    connection.server(OK).server(OK).server(OK);
+    assert_eq!(connection.client(GET).server(OK).steps(), "");
+}
+
+#[test]
+fn rule_19_what_was_asked_just_before_is_answered_first() {
+    let mut connection = joined(Start::JoinedBehindClient);
+    assert_eq!(connection.client(GET).server(OK).steps(), "");
+    assert_eq!(
+        connection.server(OK).client(GET).server(OK).steps(),
+        format!("{TOLD_GET} {TOLD_OK}")
+    );
+}
+
 #[test]
 fn rule_22_holes_where_framing_is_needed() {
     let lost = |speaker, piece| {

@@ -4,23 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// One line of a scrape.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Sample {
-    pub(crate) name: String,
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) value: f64,
+pub struct Sample {
+    /// The metric, with the suffix of its kind.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its value.
+    pub value: f64,
 }
 
 /// What `/metrics` answered.
 #[derive(Clone, Debug)]
-pub(crate) struct Scrape {
+pub struct Scrape {
     samples: Vec<Sample>,
 }
 
 /// Labels and values that a sample must have.
-pub(crate) type Labels<'a> = &'a [(&'a str, &'a str)];
+pub type Labels<'a> = &'a [(&'a str, &'a str)];
 
 impl Scrape {
-    pub(crate) fn parse(text: &str) -> Self {
+    /// Reads a scrape; panics on what is none.
+    pub fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         Self {
             samples: lines
@@ -30,8 +34,13 @@ impl Scrape {
         }
     }
 
+    /// All samples, in their order.
+    pub fn all(&self) -> &[Sample] {
+        &self.samples
+    }
+
     /// The samples of that name with those labels.
-    pub(crate) fn samples<'a>(
+    pub fn samples<'a>(
         &'a self,
         name: &'a str,
         labels: Labels<'a>,
@@ -45,14 +54,14 @@ impl Scrape {
     }
 
     /// The sum over them; 0 when there is none.
-    pub(crate) fn sum(&self, name: &str, labels: Labels) -> f64 {
+    pub fn sum(&self, name: &str, labels: Labels) -> f64 {
         // Not `sum()`, whose zero is negative.
         self.samples(name, labels)
             .fold(0.0, |sum, sample| sum + sample.value)
     }
 
     /// The sum over them by the value of one label.
-    pub(crate) fn by(&self, label: &str, name: &str, labels: Labels) -> BTreeMap<String, f64> {
+    pub fn by(&self, label: &str, name: &str, labels: Labels) -> BTreeMap<String, f64> {
         let mut sums = BTreeMap::new();
         for sample in self.samples(name, labels) {
             let value = sample.labels.get(label).cloned().unwrap_or_default();
@@ -62,7 +71,7 @@ impl Scrape {
     }
 
     /// All values of a label, over all metrics.
-    pub(crate) fn values(&self, label: &str, labels: Labels) -> BTreeSet<&str> {
+    pub fn values(&self, label: &str, labels: Labels) -> BTreeSet<&str> {
         self.samples
             .iter()
             .filter(|sample| {
@@ -75,11 +84,11 @@ impl Scrape {
     }
 
     /// A histogram's bounds and cumulative counts, summed over the series with those labels.
-    pub(crate) fn buckets(&self, name: &str, labels: Labels) -> Vec<(f64, f64)> {
+    pub fn buckets(&self, name: &str, labels: Labels) -> Vec<(f64, f64)> {
         let sums = self.by("le", &format!("{name}_bucket"), labels);
         let mut buckets: Vec<(f64, f64)> = sums
             .into_iter()
-            .map(|(bound, count)| (bound.parse().unwrap(), count))
+            .map(|(bound, count)| (bound.parse().unwrap_or(f64::NAN), count))
             .collect();
         buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
         buckets
