@@ -5,7 +5,7 @@
 export PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 
 step "servers"
-run java 8201 /usr/lib/jvm/default-java/bin/java -XX:TieredStopAtLevel=1 -Xmx64m "$HERE/Server.java" 8201 "$OUT/java.account"
+run java 8201 /usr/lib/jvm/default-java/bin/java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx64m "$HERE/Server.java" 8201 "$OUT/java.account"
 run node 8202 node "$HERE/node.js" 8202 "$OUT/node.account"
 run go 8203 "$PROGRAMS/serve" 8203 "$OUT/go.account"
 run uvicorn 8204 /usr/bin/python3 -m uvicorn --app-dir "$HERE" --port 8204 --workers 2 --no-use-colors asgi:application

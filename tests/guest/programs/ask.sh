@@ -13,7 +13,7 @@ run() {
 }
 all_listen() {
   local port
-  for port in "${PORTS[@]}"; do wait_for 60 "port $port" listens "$port"; done
+  for port in "${PORTS[@]}"; do wait_for 120 "port $port" listens "$port"; done
 }
 
 # new_accounts STEP: what every server has written since the last step goes to STEP.SERVER.

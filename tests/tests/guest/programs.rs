@@ -91,7 +91,7 @@ fn php_fpm_behind_nginx_moves_unrecognised_bytes() {
     ] {
         let got = step.bytes("nginx", "client", direction);
         step.checks.equal(&format!("nginx, {direction}"), got, want);
-        let got = step.served_bytes("php-fpm", other);
+        let got = step.bytes("php-fpm", "server", other);
         step.checks.equal(&format!("php-fpm, {other}"), got, want);
         // Of the connections from an accept that began before the agent, the bytes are lost.
         for (process, direction, others) in [

@@ -222,7 +222,8 @@ sockmeter shows with their own accounts; its last test writes this page. Every s
         let counted = step.counted(process, SERVER);
         let own = of(&counted, &requests(&step.account(process)));
         let others = of(&counted, &curl.requests);
-        let bytes = ["receive", "transmit"].map(|direction| step.served_bytes(process, direction));
+        let bytes =
+            ["receive", "transmit"].map(|direction| step.bytes(process, "server", direction));
         let bytes = exact(bytes, [curl.sent, curl.received]);
         text.push_str(&format!(
             "| {shown} | {tells} | {own} | {others} | {bytes} |\n"
@@ -247,13 +248,16 @@ sockmeter shows with their own accounts; its last test writes this page. Every s
     text.push_str(
         "
 curl's own counts agree with its series in every run, and wrk's but for the requests that it does not wait for at its
-end. Behind nginx, php-fpm speaks FastCGI: its bytes are exact, and `unrecognised`.
+end. Behind nginx, php-fpm speaks FastCGI: its bytes are exact, and `unrecognised`. Its three workers, as those of Apache
+prefork, wait in `accept` when the agent starts, and a call that has begun is not seen to return: the first connection
+of each is counted as adopted, not as opened. Its requests are measured all the same; if it is no HTTP, its bytes are
+`lost`, not `unrecognised`.
 
 Where an account says something else, and why:
 
 - HAProxy logs the bytes of its own form of a message, not of the wire.
 - lighttpd does not log the bytes of requests' bodies, and counts a connection's first request from its accept on.
-- Apache's `%I` counts a byte twice where a request waits already behind the one before.
+- Apache's `%I` counts one byte too many for a request that waits already when the one before is answered.
 - curl traces a head of `100 Continue` without its empty line.
 - Seconds agree within 5 % and 10 ms for each request: a log may begin behind the head and end with its own line.
 ",
