@@ -88,8 +88,8 @@ macro_rules! uring {
     ($name:literal, $mode:ident, $take:ident, $give:ident) => {
         Case {
             name: concat!("io_uring ", $name),
-            receive: || Taking::new(Mode::$mode, Take::$take),
-            send: || Giving::new(Mode::$mode, Give::$give),
+            receive: || Taking::path(Mode::$mode, Take::$take),
+            send: || Giving::path(Mode::$mode, Give::$give),
             ..READ_WRITE
         }
     };
@@ -121,48 +121,48 @@ pub(crate) const ALL: &[Case] = &[
     sending!("sendfile", pipe::sendfile),
     Case {
         name: "splice from the socket, bodies",
-        receive: SpliceFrom::new,
+        receive: SpliceFrom::path,
         bodies_only: true,
         ..READ_WRITE
     },
     Case {
         name: "splice from the socket",
-        receive: SpliceFrom::new,
+        receive: SpliceFrom::path,
         ..READ_WRITE
     },
     Case {
         name: "splice to the socket, bodies",
-        send: || SpliceTo::new(Fill::Write),
+        send: || SpliceTo::path(Fill::Write),
         bodies_only: true,
         ..READ_WRITE
     },
     Case {
         name: "splice to the socket",
-        send: || SpliceTo::new(Fill::Write),
+        send: || SpliceTo::path(Fill::Write),
         ..READ_WRITE
     },
     Case {
         name: "vmsplice, splice, bodies",
-        send: || SpliceTo::new(Fill::Vmsplice),
+        send: || SpliceTo::path(Fill::Vmsplice),
         bodies_only: true,
         ..READ_WRITE
     },
     Case {
         name: "tee, splice, bodies",
-        send: || SpliceTo::new(Fill::Tee),
+        send: || SpliceTo::path(Fill::Tee),
         bodies_only: true,
         ..READ_WRITE
     },
     Case {
         name: "MSG_ZEROCOPY",
-        send: ZeroCopy::new,
+        send: ZeroCopy::path,
         prepare: ZeroCopy::prepare,
         ..READ_WRITE
     },
     Case {
         name: "TCP_ZEROCOPY_RECEIVE, bodies",
-        receive: Mapped::new,
-        send: ZeroCopy::new,
+        receive: Mapped::path,
+        send: ZeroCopy::path,
         prepare: ZeroCopy::prepare,
         bodies_only: true,
         ..READ_WRITE
@@ -188,7 +188,7 @@ pub(crate) const ALL: &[Case] = &[
     },
     Case {
         name: "kTLS, splice from the socket, bodies",
-        receive: SpliceFrom::new,
+        receive: SpliceFrom::path,
         prepare: tls::prepare,
         bodies_only: true,
         ..READ_WRITE
@@ -214,7 +214,7 @@ pub(crate) const ALL: &[Case] = &[
     uring!("recv, send, io-wq", Workers, Recv, Send),
     Case {
         name: "io_uring multishot recv, provided buffers",
-        receive: Multishot::new,
+        receive: Multishot::path,
         ..READ_WRITE
     },
     Case {

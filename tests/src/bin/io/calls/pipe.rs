@@ -43,7 +43,7 @@ fn splice_all(from: &File, to: &File, length: usize) -> io::Result<usize> {
 pub(crate) struct SpliceFrom(Pipe);
 
 impl SpliceFrom {
-    pub(crate) fn new() -> io::Result<Box<dyn Receive>> {
+    pub(crate) fn path() -> io::Result<Box<dyn Receive>> {
         Ok(Box::new(Self(Pipe::new()?)))
     }
 }
@@ -78,7 +78,7 @@ pub(crate) struct SpliceTo {
 }
 
 impl SpliceTo {
-    pub(crate) fn new(fill: Fill) -> io::Result<Box<dyn Send>> {
+    pub(crate) fn path(fill: Fill) -> io::Result<Box<dyn Send>> {
         let (pipe, other) = (Pipe::new()?, Pipe::new()?);
         let given = Vec::new();
         Ok(Box::new(Self {

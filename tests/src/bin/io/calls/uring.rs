@@ -156,7 +156,7 @@ pub(crate) struct Taking {
 }
 
 impl Taking {
-    pub(crate) fn new(mode: Mode, take: Take) -> io::Result<Box<dyn Receive>> {
+    pub(crate) fn path(mode: Mode, take: Take) -> io::Result<Box<dyn Receive>> {
         let code = match take {
             Take::Recv => opcode::Recv::CODE,
             Take::Recvmsg => opcode::RecvMsg::CODE,
@@ -206,7 +206,7 @@ pub(crate) struct Giving {
 }
 
 impl Giving {
-    pub(crate) fn new(mode: Mode, give: Give) -> io::Result<Box<dyn Send>> {
+    pub(crate) fn path(mode: Mode, give: Give) -> io::Result<Box<dyn Send>> {
         let code = match give {
             Give::Send => opcode::Send::CODE,
             Give::Sendmsg => opcode::SendMsg::CODE,
@@ -272,7 +272,7 @@ pub(crate) struct Multishot {
 }
 
 impl Multishot {
-    pub(crate) fn new() -> io::Result<Box<dyn Receive>> {
+    pub(crate) fn path() -> io::Result<Box<dyn Receive>> {
         let mut multishot = Self {
             ring: Ring::new(Mode::Plain, opcode::SendZc::CODE)?,
             buffers: vec![0; usize::from(PROVIDED) * PROVIDED_BYTES],

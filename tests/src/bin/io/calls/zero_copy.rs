@@ -14,7 +14,7 @@ pub(crate) struct ZeroCopy {
 }
 
 impl ZeroCopy {
-    pub(crate) fn new() -> io::Result<Box<dyn Send>> {
+    pub(crate) fn path() -> io::Result<Box<dyn Send>> {
         Ok(Box::new(Self::default()))
     }
 
@@ -107,7 +107,7 @@ pub(crate) struct Mapped {
 }
 
 impl Mapped {
-    pub(crate) fn new() -> io::Result<Box<dyn Receive>> {
+    pub(crate) fn path() -> io::Result<Box<dyn Receive>> {
         Ok(Box::new(Self::default()))
     }
 
