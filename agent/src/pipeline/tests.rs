@@ -398,3 +398,18 @@ fn series_end_with_their_process() {
     assert_eq!(bench.connections_active().len(), 1, "shown once more");
     assert_eq!(bench.connections_active(), [""; 0]);
 }
+
+#[test]
+fn rule_19_a_connection_that_is_joined_in_a_long_body_is_read_from_its_next_request() {
+    let mut bench = Bench::new();
+    bench.opened(Role::Server, true);
+    for _ in 0..2_000 {
+        bench.transmit(b"a piece of a download");
+    }
+    bench.receive(GET);
+    bench.transmit(OK);
+    assert_eq!(
+        bench.series("sockmeter_request_first_byte_seconds_count"),
+        ["{process_pid=\"1\",protocol=\"http1\",role=\"server\"} 1"]
+    );
+}

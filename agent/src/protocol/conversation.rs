@@ -10,9 +10,9 @@ use crate::connections::{Direction, Role};
 use account::{decided, length, lost, of, opaque, unrecognised, unrecognised_bytes};
 use opening::{Opening, Verdict, recognise};
 
-/// A connection that was open before the agent is given up when this many of its segments did not
-/// begin a message.
-const ADRIFT_SEGMENTS_MAX: u32 = 1000;
+/// A connection that was open before the agent is given up when its direction turned this often, as far as it was
+/// looked at, and no message began.
+const ADRIFT_TURNS_MAX: u32 = 1000;
 
 /// When a piece's call began and ended (see `records::Segment`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +36,7 @@ enum State {
     Opening([Opening; 2]),
     /// Joined in its middle: waiting for a segment that begins a message.
     Adrift {
-        segments: u32,
+        turns: u32,
         /// Which way bytes that were passed over went last.
         passed: Option<Direction>,
     },
@@ -51,7 +51,7 @@ enum State {
 impl State {
     const fn joined() -> Self {
         Self::Adrift {
-            segments: 0,
+            turns: 0,
             passed: None,
         }
     }
@@ -286,7 +286,7 @@ impl Conversation {
         moment: Moment,
         emit: &mut Emit<'_>,
     ) -> Account {
-        let State::Adrift { segments, passed } = &mut self.state else {
+        let State::Adrift { turns, passed } = &mut self.state else {
             return unrecognised(piece);
         };
         let passed_before = *passed;
@@ -303,8 +303,9 @@ impl Conversation {
             }
         };
         *passed = Some(direction);
-        *segments += 1;
-        let is_given_up = *segments > ADRIFT_SEGMENTS_MAX;
+        // However long a body is, it is one.
+        *turns += u32::from(passed_before != Some(direction));
+        let is_given_up = *turns > ADRIFT_TURNS_MAX;
         let opening = bytes.get(..RECOGNITION_BYTES_MAX).unwrap_or(bytes);
         // A response tells as much as a request does, but pairs with nothing: wait for a request.
         let found = match speaker(self.role, direction) {
