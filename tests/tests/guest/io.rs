@@ -96,7 +96,7 @@ paths! {
     rule_06_so_rcvlowat: "SO_RCVLOWAT";
     rule_06_writev: "writev";
     rule_07_a_head_in_many_vectors: "writev, few of one byte";
-    rule_07_a_vector_for_each_byte: "writev, all of one byte", "bytes (af)", "bytes (bf)";
+    rule_07_a_vector_for_each_byte: "writev, all of one byte", "bytes (af)", "bytes (af)";
     rule_07_a_write_for_each_byte: "write of one byte";
     rule_06_send: "send";
     rule_06_sendto: "sendto";
@@ -131,7 +131,7 @@ paths! {
     rule_06_io_uring_workers: "io_uring recv, send, io-wq";
     rule_06_io_uring_multishot_recv: "io_uring multishot recv, provided buffers";
     rule_05_eagain_and_short_writes: "O_NONBLOCK, short writes";
-    rule_06_urgent_data: "MSG_OOB, bodies", "requests, durations, bytes (f)", "bytes (abf)";
+    rule_06_urgent_data: "MSG_OOB, bodies", "requests, durations, bytes (f)", "bytes (af)";
     rule_06_urgent_data_inline: "MSG_OOB with SO_OOBINLINE, bodies";
     rule_06_ipv6: "IPv6";
     rule_06_mptcp: "MPTCP", "nothing", "nothing";
