@@ -57,6 +57,18 @@ pub fn socket_send6(ctx: FExitContext) -> i32 {
     0
 }
 
+#[fentry(function = "inet_recvmsg")]
+pub fn socket_receive_begin(ctx: FEntryContext) -> i32 {
+    stream::receive_begins(sock!(ctx));
+    0
+}
+
+#[fentry(function = "inet6_recvmsg")]
+pub fn socket_receive_begin6(ctx: FEntryContext) -> i32 {
+    stream::receive_begins(sock!(ctx));
+    0
+}
+
 #[fexit(function = "inet_recvmsg")]
 pub fn socket_receive(ctx: FExitContext) -> i32 {
     let (flags, length) = (word(&ctx, 3) as i32, word(&ctx, 4) as i32);

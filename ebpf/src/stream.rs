@@ -3,8 +3,8 @@
 use crate::{
     content, history,
     kernel::{
-        LAST_DATA_TICKS, Message, Sock, TCP_CLOCK_NS, TCP_READ_SEQUENCE, TCP_UPPER_LAYER,
-        TCP_WRITE_SEQUENCE, TICK_NS, TcpSock, Typed, now_ns, tcp, ticks,
+        LAST_DATA_TICKS, Message, Sock, TCP_CLOCK_NS, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE,
+        TCP_UPPER_LAYER, TCP_WRITE_SEQUENCE, TICK_NS, TcpSock, Typed, now_ns, tcp, ticks,
     },
     output, unix_name,
     watch::{self, Adopted, Before, Followed},
@@ -54,6 +54,27 @@ pub fn send_begins(sock: Typed<Sock>) {
         slot.send_turn = slot.turns;
         slot.send_began_ns = now_ns();
     }
+}
+
+/// A receive call begins: what waits now came when TCP's clock was last read. The call itself will read it again
+/// (`tcp_rcv_space_adjust`).
+#[inline(always)]
+pub fn receive_begins(sock: Typed<Sock>) {
+    let Some(Followed { slot, .. }) = watch::followed(sock) else {
+        return;
+    };
+    let tcp = tcp(sock);
+    if tcp.0.is_null() || !TCP_CLOCK_NS.present() || !TCP_NEXT_SEQUENCE.present() {
+        return;
+    }
+    let is_waiting = TCP_NEXT_SEQUENCE.load(tcp) != TCP_READ_SEQUENCE.load(tcp);
+    let arrived_ns = if is_waiting {
+        TCP_CLOCK_NS.load(tcp)
+    } else {
+        0
+    };
+    // SAFETY: a live map value.
+    unsafe { (*slot).arrived_ns = arrived_ns };
 }
 
 /// Counts it when the direction turns.
@@ -138,7 +159,7 @@ fn segment(
         if !tcp.0.is_null() {
             count_unseen(tcp, slot, direction, length as u32);
             if direction == RECEIVE {
-                arrived_ns = arrival_ns(tcp, time_ns);
+                arrived_ns = arrival_ns(tcp, slot, time_ns);
             }
         }
     }
@@ -358,11 +379,16 @@ pub fn ends(sock: Typed<Sock>, slot: &mut Slot) {
 /// data: where the two differ although a timer can have run, the tick is right. (Before, the tick is not to be
 /// trusted: in a virtual machine that had to wait for its processor, ticks lag behind.)
 #[inline(always)]
-fn arrival_ns(tcp: Typed<TcpSock>, time_ns: u64) -> u64 {
+fn arrival_ns(tcp: Typed<TcpSock>, slot: &Slot, time_ns: u64) -> u64 {
     if !TCP_CLOCK_NS.present() || !LAST_DATA_TICKS.present() {
         return 0;
     }
-    let clock_ns = TCP_CLOCK_NS.load(tcp);
+    let clock_ns = if slot.arrived_ns == 0 {
+        // The process waited for the data.
+        TCP_CLOCK_NS.load(tcp)
+    } else {
+        slot.arrived_ns
+    };
     let tick_ns = TICK_NS.load();
     let age_ns = u64::from(ticks().wrapping_sub(LAST_DATA_TICKS.load(tcp))) * tick_ns;
     // Both ends of the age are cut to ticks, so it may be one less.

@@ -19,6 +19,12 @@ pub const FAMILY: Family = Family {
             gives: "bytes sent",
         },
         Program {
+            name: "socket_receive_begin",
+            attach: Attach::Entry("inet_recvmsg"),
+            essential: false,
+            gives: "how long requests waited in the socket",
+        },
+        Program {
             name: "socket_receive",
             attach: Attach::Exit("inet_recvmsg"),
             essential: true,
@@ -35,6 +41,12 @@ pub const FAMILY: Family = Family {
             attach: Attach::Exit("inet6_sendmsg"),
             essential: false,
             gives: "bytes sent on IPv6 sockets",
+        },
+        Program {
+            name: "socket_receive_begin6",
+            attach: Attach::Entry("inet6_recvmsg"),
+            essential: false,
+            gives: "how long requests waited in IPv6 sockets",
         },
         Program {
             name: "socket_receive6",

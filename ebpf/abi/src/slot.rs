@@ -67,10 +67,12 @@ pub struct Slot {
     pub reserved2: u32,
     /// TCP's number of the next byte that is received, and transmitted, as it was after the last such call.
     pub sequence: [u32; 2],
+    /// When the data that waits at the beginning of a receive call arrived; zero if none does.
+    pub arrived_ns: u64,
     /// Bytes that were counted because TCP's number had moved by more than the calls.
     pub surplus: [u32; 2],
     /// Who is connected.
     pub endpoints: Endpoints,
 }
 
-const _: () = assert!(size_of::<Slot>() == 168);
+const _: () = assert!(size_of::<Slot>() == 176);
