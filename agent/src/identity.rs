@@ -19,7 +19,7 @@ mod invariants;
 mod tests;
 
 use crate::records::Started;
-pub use crate::records::facts::{Facts, Source, TICK_NS};
+pub use crate::records::facts::{Facts, Source, TICK_NS, is_same_start};
 use process::ANCESTORS_MAX;
 use programs::Programs;
 pub use programs::{Label, ProgramKey};
@@ -101,7 +101,9 @@ impl Identity {
     /// A process as `/proc` told it. Ancestors come before their descendants.
     pub fn learn(&mut self, mut facts: Facts) {
         let Some(known) = self.process(&facts) else {
-            self.place(facts, None);
+            if !self.is_successor(&facts) {
+                self.place(facts, None);
+            }
             return;
         };
         let is_worse = facts.source == Source::Comm && known.program.is_some();
@@ -184,7 +186,9 @@ impl Identity {
     /// Like [`program`](Self::program), of the process that started then: its pid may be another one's by now.
     pub fn program_since(&mut self, pid: u32, start_boottime_ns: u64) -> ProgramKey {
         let process = self.processes.get(&pid);
-        if process.is_some_and(|process| !process.facts.started_at(start_boottime_ns)) {
+        if process.is_some_and(|process| {
+            !is_same_start(process.facts.start_boottime_ns, start_boottime_ns)
+        }) {
             self.unknown_total = self.unknown_total.saturating_add(1);
             return Self::unknown();
         }
@@ -207,13 +211,13 @@ impl Identity {
         self.programs.drain_ended()
     }
 
-    /// The processes believed to live, in no order. After records were lost, the edge calls
-    /// [`ended`](Self::ended) for those that `/proc` no longer has.
-    pub fn pids(&self) -> impl Iterator<Item = u32> {
+    /// The processes believed to live, in no order, each with its start ([`Facts::start_boottime_ns`]). When
+    /// records of ends were lost, the edge calls [`ended`](Self::ended) for those that `/proc` no longer has.
+    pub fn living(&self) -> impl Iterator<Item = (u32, u64)> {
         self.processes
             .iter()
             .filter(|(_, process)| !process.has_ended)
-            .map(|(pid, _)| *pid)
+            .map(|(pid, process)| (*pid, process.facts.start_boottime_ns))
     }
 
     /// How much there is, and what was not known.
@@ -271,6 +275,14 @@ impl Identity {
         self.processes
             .get(&facts.pid)
             .filter(|process| process.facts.is_same_process(facts))
+    }
+
+    /// Whether `/proc` is ahead: it has the next process with the pid of one that records still tell of. That
+    /// one's end is on its way, and then the next one's start.
+    fn is_successor(&self, facts: &Facts) -> bool {
+        self.processes.get(&facts.pid).is_some_and(|known| {
+            !known.has_ended && known.facts.start_boottime_ns < facts.start_boottime_ns
+        })
     }
 
     /// Puts a process into `program`, or else into the one to which it belongs by its facts; takes it, or

@@ -16,7 +16,7 @@ use crate::{
     pipeline::{Pipeline, Steer},
     probes::{ProbeError, Probes},
     records::{
-        ConnectionId, Direction, Facts, KernelMaps, Record,
+        ConnectionId, Direction, KernelMaps, Record,
         datagrams::Mark,
         maps::{MapError, Slots},
         recording,
@@ -153,9 +153,7 @@ impl Intake {
             let known = |pid| !pipeline.wants_facts(pid);
             let found = crate::identity::process::read_with_ancestors(&self.proc_root, pid, &known);
             for facts in found {
-                if !is_next_process(&facts, &record) {
-                    self.put(Record::Process(facts), pipeline, slots);
-                }
+                self.put(Record::Process(facts), pipeline, slots);
             }
         }
         if let Record::Started(started) = &record {
@@ -188,13 +186,6 @@ impl Intake {
             _ => Ok(()),
         }
     }
-}
-
-/// Whether `/proc` told of the process that got the pid after the one that the record is about. Its own record is
-/// still in the ring.
-fn is_next_process(facts: &Facts, record: &Record<'_>) -> bool {
-    matches!(record, Record::Datagrams(moved)
-        if moved.pid == facts.pid && !facts.started_at(moved.start_boottime_ns))
 }
 
 /// The pipeline's words to the kernel side.

@@ -116,9 +116,9 @@ impl Pipeline {
         self.identity.wants_facts(pid)
     }
 
-    /// The processes believed to live, for the edge to check after a loss.
-    pub fn pids(&self) -> Vec<u32> {
-        self.identity.pids().collect()
+    /// The processes believed to live and their starts, for the edge to check after a loss.
+    pub fn living(&self) -> Vec<(u32, u64)> {
+        self.identity.living().collect()
     }
 
     /// The connections that are open, with their places in the kernel's table.

@@ -36,7 +36,7 @@ pub fn read(proc_root: &Path, pid: u32) -> io::Result<Facts> {
     Ok(Facts {
         pid,
         parent_pid: stat.parent_pid,
-        start_boottime_ns: stat.start_ticks.saturating_mul(TICK_NS),
+        start_boottime_ns: stat.start_boottime_ns(),
         cgroup: 0,
         source,
         executable,
@@ -93,6 +93,11 @@ impl Stat {
         let text = read_text(&folder.join("stat"), STAT_BYTES_MAX)?;
         Self::parse(&text)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "stat is not as expected"))
+    }
+
+    /// Its start in nanoseconds since boot, rounded down to [`TICK_NS`].
+    pub fn start_boottime_ns(&self) -> u64 {
+        self.start_ticks.saturating_mul(TICK_NS)
     }
 
     fn parse(text: &str) -> Option<Self> {

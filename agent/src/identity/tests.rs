@@ -350,10 +350,10 @@ fn the_table_is_bounded_and_what_does_not_fit_is_counted() {
     pids.for_each(|pid| identity.started(&exec(pid, 0, 5, "a")));
     assert_eq!(identity.counts().processes, PROCESSES_MAX);
     assert_eq!(identity.counts().overflow_total, 2);
-    assert_eq!(identity.pids().count(), PROCESSES_MAX);
-    let pids: Vec<u32> = identity.pids().collect();
+    assert_eq!(identity.living().count(), PROCESSES_MAX);
+    let pids: Vec<u32> = identity.living().map(|(pid, _)| pid).collect();
     pids.iter().for_each(|&pid| identity.ended(pid, 0));
-    assert_eq!(identity.pids().count(), 0);
+    assert_eq!(identity.living().count(), 0);
     identity.tick(GRACE_NS);
     assert_eq!(identity.counts().processes + identity.counts().programs, 0);
 }
@@ -389,4 +389,21 @@ fn ancestors_come_first_and_only_as_many_as_needed() {
         read_with_ancestors(deep.root(), 199, &|_| false).len(),
         ANCESTORS_MAX
     );
+}
+
+#[test]
+fn proc_may_be_ahead_of_the_records() {
+    let proc = Proc::new();
+    let mut identity = Identity::new();
+    identity.started(&fork(7, 1, 50));
+    identity.started(&exec(7, 1, 50, "/usr/bin/courier"));
+    // It has ended and the next one has its pid; the records that tell so were not read yet.
+    proc.process(7, 1, 55, "/usr/bin/bash");
+    let courier = proc.ask(&mut identity, 7);
+    assert_eq!(named(&identity, courier), ["courier", "courier", "7"]);
+    identity.ended(7, SECOND_NS);
+    identity.started(&fork(7, 1, 55));
+    let next = proc.ask(&mut identity, 7);
+    assert_eq!(named(&identity, next), ["bash", "bash", "7"]);
+    assert_eq!(ended(&mut identity), [courier]);
 }

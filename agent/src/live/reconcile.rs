@@ -1,11 +1,12 @@
 //! Reconciling: what the kernel counted against what its records told.
 
 use super::{Live, LiveError, PROC, datagrams::stale, now_ns};
+use crate::identity::{is_same_start, process::Stat};
 use crate::records::{
     Address, ConnectionId, Record, Table, Transport, datagrams::Run, endpoints, role,
 };
 use sockmeter_abi::{
-    record::ORIGIN_ADOPTED,
+    record::{ORIGIN_ADOPTED, PROCESS_ENDED},
     slot::{PHASE_ABANDONED, PHASE_CLOSED, PHASE_OPEN, Slot},
 };
 use std::{collections::HashSet, path::Path, time::Duration};
@@ -37,7 +38,7 @@ impl Live {
         if losses == self.losses {
             return Ok(());
         }
-        self.losses = losses;
+        let before = std::mem::replace(&mut self.losses, losses);
         let (time_ns, table) = (now_ns(), self.table());
         // A call is counted before its record is written: let those that are in between finish.
         std::thread::sleep(IN_BETWEEN);
@@ -57,7 +58,9 @@ impl Live {
             self.settle_slot(index, &slot)?;
         }
         self.finish_lost_runs();
-        self.end_lost_processes();
+        if lost_ends(&losses) != lost_ends(&before) {
+            self.end_lost_processes();
+        }
         self.push(Record::Losses(losses));
         Ok(())
     }
@@ -151,12 +154,23 @@ impl Live {
     /// Ends the processes whose end was lost.
     fn end_lost_processes(&mut self) {
         let time_ns = now_ns();
-        for pid in self.pipeline.pids() {
-            if !Path::new(PROC).join(pid.to_string()).exists() {
+        for (pid, start_boottime_ns) in self.pipeline.living() {
+            if !lives(pid, start_boottime_ns) {
                 self.push(Record::Ended { pid, time_ns });
             }
         }
     }
+}
+
+/// How many records of processes' ends were lost.
+fn lost_ends(losses: &[u64]) -> Option<&u64> {
+    losses.get(usize::from(PROCESS_ENDED))
+}
+
+/// Whether the process that started then is still there, and not another one with its pid.
+fn lives(pid: u32, start_boottime_ns: u64) -> bool {
+    Stat::read(&Path::new(PROC).join(pid.to_string()))
+        .is_ok_and(|stat| is_same_start(stat.start_boottime_ns(), start_boottime_ns))
 }
 
 fn tell(index: u32, slot: &Slot, time_ns: u64) -> Table {

@@ -94,12 +94,7 @@ impl Facts {
 
     /// Whether both are the same process and not two that had the same pid.
     pub fn is_same_process(&self, other: &Self) -> bool {
-        self.pid == other.pid && self.started_at(other.start_boottime_ns)
-    }
-
-    /// Whether it started then, as far as the sources can tell.
-    pub fn started_at(&self, start_boottime_ns: u64) -> bool {
-        self.start_boottime_ns.abs_diff(start_boottime_ns) < TICK_NS
+        self.pid == other.pid && is_same_start(self.start_boottime_ns, other.start_boottime_ns)
     }
 
     /// Whether the start times allow `parent` to be the parent, which a reused pid's do not.
@@ -137,6 +132,12 @@ impl Facts {
     }
 }
 
+/// Whether two starts, in nanoseconds since boot, can be one: `/proc` tells only in which tick it was.
+pub fn is_same_start(one_ns: u64, other_ns: u64) -> bool {
+    let tick_of = |time_ns: u64| time_ns - time_ns % TICK_NS;
+    one_ns == other_ns || tick_of(one_ns) == other_ns || tick_of(other_ns) == one_ns
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +167,22 @@ mod tests {
         );
         assert_eq!(exec_of("./server").name(), "server");
         assert_eq!(exec_of("/dev/fd/3").executable, "");
+    }
+
+    #[test]
+    fn starts_are_compared_as_exactly_as_they_are_known() {
+        let (recorded, of_proc) = (1_207_654_321, 1_200_000_000);
+        for (one, other) in [
+            (recorded, of_proc),
+            (recorded, recorded),
+            (of_proc, of_proc),
+        ] {
+            assert!(is_same_start(one, other) && is_same_start(other, one));
+        }
+        // The next one with the pid, 3 ms later and in the next tick, as both tell it.
+        for next in [1_210_654_321, 1_210_000_000] {
+            assert!(!is_same_start(recorded, next) && !is_same_start(of_proc, next));
+        }
     }
 
     #[test]

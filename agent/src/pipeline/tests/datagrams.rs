@@ -1,7 +1,7 @@
 //! Datagrams count for the program that moved them.
 
 use super::*;
-use crate::records::{Datagrams, facts::TICK_NS};
+use crate::records::Datagrams;
 
 const BYTES: &str = "sockmeter_socket_bytes_total";
 const DATAGRAMS: &str = "sockmeter_socket_datagrams_total";
@@ -50,9 +50,9 @@ fn datagrams_add_up_and_have_no_role() {
 #[test]
 fn rule_16_what_a_process_moved_does_not_count_for_the_next_one_with_its_pid() {
     let mut bench = Bench::new();
-    // Process 1 started at 1, as `/proc` told it: within a tick.
-    bench.moved(1, TICK_NS, [1, 0], [10, 0]);
-    bench.moved(1, TICK_NS + 1, [1, 0], [20, 0]);
+    // Process 1 started at 1; `/proc` would tell that as the tick of then.
+    bench.moved(1, 0, [1, 0], [10, 0]);
+    bench.moved(1, 2, [1, 0], [20, 0]);
     let mut series = bench.series(BYTES);
     series.sort();
     assert_eq!(
