@@ -10,6 +10,7 @@
 
 pub mod container;
 mod environment;
+mod naming;
 pub mod process;
 mod programs;
 
@@ -20,7 +21,6 @@ mod tests;
 
 use crate::records::Started;
 pub use crate::records::facts::{Facts, Source, TICK_NS, is_same_start};
-use process::ANCESTORS_MAX;
 use programs::Programs;
 pub use programs::{Label, ProgramKey};
 use std::collections::{HashMap, VecDeque};
@@ -362,45 +362,4 @@ impl Identity {
             self.programs.leave(key);
         }
     }
-
-    fn name(&mut self, key: ProgramKey, asked_pid: u32) {
-        let root_pid = self
-            .programs
-            .root_pid(key)
-            .filter(|&pid| self.is_living_member(pid, key))
-            .unwrap_or_else(|| self.topmost(asked_pid, key));
-        if let Some(root) = self.processes.get(&root_pid) {
-            self.programs.name(key, labels(&root.facts));
-        }
-    }
-
-    fn topmost(&self, pid: u32, key: ProgramKey) -> u32 {
-        let mut top = pid;
-        for _ in 0..ANCESTORS_MAX {
-            let process = self.processes.get(&top);
-            match process.map(|process| process.facts.parent_pid) {
-                Some(parent) if self.is_living_member(parent, key) => top = parent,
-                _ => break,
-            }
-        }
-        top
-    }
-
-    fn is_living_member(&self, pid: u32, key: ProgramKey) -> bool {
-        self.processes
-            .get(&pid)
-            .is_some_and(|process| !process.has_ended && process.program == Some(key))
-    }
-}
-
-fn labels(facts: &Facts) -> Vec<Label> {
-    let name = facts.name();
-    let service = facts.service_name.as_deref().or(facts.unit.as_deref());
-    let mut labels = vec![
-        ("service_name", service.unwrap_or(name).to_owned()),
-        ("process_executable_name", name.to_owned()),
-        ("process_pid", facts.pid.to_string()),
-    ];
-    labels.extend(facts.container_id.clone().map(|id| ("container_id", id)));
-    labels
 }

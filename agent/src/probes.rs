@@ -6,6 +6,7 @@
 pub mod adoption;
 pub mod datagrams;
 pub mod listeners;
+mod numbers;
 mod on_demand;
 pub mod process_life;
 pub mod socket_io;
@@ -23,10 +24,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     programs::{Program as Loaded, ProgramError},
 };
-use rustix::time::{ClockId, clock_getres};
-use sockmeter_abi::{field::ABSENT, kernel_arities, kernel_enumerators, kernel_fields};
 use std::{
-    collections::HashSet,
     fs,
     os::fd::{AsFd, AsRawFd},
     path::Path,
@@ -180,10 +178,10 @@ impl Probes {
         if OBJECT.is_empty() {
             return Err(ProbeError::NoObject);
         }
-        let btf = KernelBtf::open(Path::new(SYSTEM_PATH), &wanted())?;
-        let numbers = resolve(&btf)?;
+        let btf = KernelBtf::open(Path::new(SYSTEM_PATH), &numbers::wanted())?;
+        let numbers = numbers::resolve(&btf)?;
         let agent_pid = std::process::id();
-        let tick_ns = tick_ns();
+        let tick_ns = numbers::tick_ns();
         let mut loader = EbpfLoader::new();
         for (name, value) in &numbers {
             loader.override_global(name, value, true);
@@ -308,71 +306,6 @@ impl Probes {
             .filter_map(|probe| Some((probe, missed(probe)?)))
             .collect()
     }
-}
-
-/// Nanoseconds of the kernel's tick (1/CONFIG_HZ): the coarse clocks go on once a tick.
-fn tick_ns() -> u64 {
-    let tick = clock_getres(ClockId::MonotonicCoarse);
-    u64::try_from(tick.tv_nsec).unwrap_or(0)
-}
-
-/// Every kernel name that is looked up.
-fn wanted() -> HashSet<String> {
-    let mut names: HashSet<String> = HashSet::new();
-    macro_rules! fields {
-        ($($name:ident: $size:literal, $owner:literal, $paths:literal;)*) => {
-            $(names.insert($owner.to_owned());)*
-        };
-    }
-    macro_rules! enumerators {
-        ($($name:ident: $owner:literal, $enumerator:literal;)*) => {
-            $(names.insert($owner.to_owned());)*
-        };
-    }
-    macro_rules! arities {
-        ($($name:ident: $function:literal;)*) => { $(names.insert($function.to_owned());)* };
-    }
-    kernel_fields!(fields);
-    kernel_enumerators!(enumerators);
-    kernel_arities!(arities);
-    for program in ALL.iter().flat_map(|family| family.programs) {
-        names.insert(program.attach.type_name());
-    }
-    names
-}
-
-/// The values of the frozen globals that depend on the kernel.
-fn resolve(btf: &KernelBtf) -> Result<Vec<(&'static str, u32)>, ProbeError> {
-    let mut numbers = Vec::new();
-    macro_rules! fields {
-        ($($name:ident: $size:literal, $owner:literal, $paths:literal;)*) => {
-            $({
-                let member = btf.member($owner, $paths);
-                if let Some(member) = member && member.size_bytes != $size {
-                    return Err(ProbeError::FieldSize {
-                        field: format!("{}.{}", $owner, $paths),
-                        found: member.size_bytes,
-                        expected: $size,
-                    });
-                }
-                numbers.push((stringify!($name), member.map_or(ABSENT, |member| member.offset_bytes)));
-            })*
-        };
-    }
-    macro_rules! enumerators {
-        ($($name:ident: $owner:literal, $enumerator:literal;)*) => {
-            $(numbers.push((stringify!($name), btf.enumerator($owner, $enumerator).unwrap_or(ABSENT)));)*
-        };
-    }
-    macro_rules! arities {
-        ($($name:ident: $function:literal;)*) => {
-            $(numbers.push((stringify!($name), btf.arity($function).unwrap_or(ABSENT)));)*
-        };
-    }
-    kernel_fields!(fields);
-    kernel_enumerators!(enumerators);
-    kernel_arities!(arities);
-    Ok(numbers)
 }
 
 /// An error with its causes on one line.

@@ -1,6 +1,6 @@
 //! The life of a message: how it begins, what its head changes, how it ends.
 
-use super::head::{self, Body, Filled, RequestHead, ResponseHead};
+use super::head::{self, Body, Filled, Method, RequestHead, ResponseHead};
 use super::place::{Moved, Place, missing, parsed};
 use super::{Emit, Mode, OPEN_REQUESTS_MAX, Reader, recognise};
 use crate::protocol::{
@@ -163,29 +163,14 @@ impl Reader {
     }
 
     fn take_request(&mut self, head: RequestHead<'_>, emit: &mut Emit<'_>) -> Result<(), Loss> {
-        let RequestHead {
-            method,
-            target,
-            host,
-            version,
-            kind,
-            body,
-        } = head;
+        let body = head.body;
         self.is_anchored = true;
         if !std::mem::take(&mut self.is_told) {
             if self.open.len() >= OPEN_REQUESTS_MAX {
                 return Err(Loss::TooLarge);
             }
+            let kind = tell_request(head, emit);
             self.open.push_back(kind);
-            tell(
-                Step::Request(Request::Http {
-                    method,
-                    target,
-                    host,
-                    version,
-                }),
-                emit,
-            );
         }
         if !self.request.enter(body) {
             tell(Step::RequestEnded, emit);
@@ -195,25 +180,10 @@ impl Reader {
 
     /// The request whose head is under way is being answered: tells what is known of it.
     fn tell_unfinished_request(&mut self, emit: &mut Emit<'_>) {
-        let RequestHead {
-            method,
-            target,
-            host,
-            version,
-            kind,
-            body: _,
-        } = head::unfinished_request(&self.request.buffer.bytes);
+        let head = head::unfinished_request(&self.request.buffer.bytes);
         self.is_told = true;
+        let kind = tell_request(head, emit);
         self.open.push_back(kind);
-        tell(
-            Step::Request(Request::Http {
-                method,
-                target,
-                host,
-                version,
-            }),
-            emit,
-        );
     }
 
     fn take_response(&mut self, head: ResponseHead, emit: &mut Emit<'_>) -> Result<(), Loss> {
@@ -301,6 +271,26 @@ impl Reader {
         self.is_unasked = false;
         self.response.place = Place::Between;
     }
+}
+
+/// Tells a request; what is left to know is how its response is framed.
+fn tell_request(head: RequestHead<'_>, emit: &mut Emit<'_>) -> Method {
+    let RequestHead {
+        method,
+        target,
+        host,
+        version,
+        kind,
+        body: _,
+    } = head;
+    let request = Request::Http {
+        method,
+        target,
+        host,
+        version,
+    };
+    tell(Step::Request(request), emit);
+    kind
 }
 
 /// Order decides which response belongs to which request, so the stream is 0.
