@@ -29,6 +29,7 @@ ask apache-event apache-event 8102
 ask lighttpd lighttpd 8103
 ask nginx-kept nginx 8100 kept kept kept
 ask php-fpm nginx 8100 php php php
+ask php-fpm-unix nginx 8100 unix-php unix-php unix-php
 ask caddy caddy 8104 ok take
 
 load ab nginx 8100 ab -n 40 -c 4 http://127.0.0.1:8100/ok

@@ -79,7 +79,17 @@ fn nginx_keeps_connections_to_gunicorn_and_agrees() {
 
 #[test]
 fn php_fpm_behind_nginx_moves_unrecognised_bytes() {
-    let mut step = step("php-fpm");
+    php_fpm_agrees("php-fpm");
+}
+
+#[test]
+fn php_fpm_behind_nginx_on_a_unix_socket_does_as_well() {
+    php_fpm_agrees("php-fpm-unix");
+}
+
+/// The account of php-fpm's pool is called as the step.
+fn php_fpm_agrees(name: &'static str) {
+    let mut step = step(name);
     step.agrees_with_curl("nginx");
     step.agrees_with_logged_bytes("nginx");
     step.is_settled("nginx");
@@ -113,7 +123,7 @@ fn php_fpm_behind_nginx_moves_unrecognised_bytes() {
         }
     }
     // PHP was asked for all but what nginx did not find.
-    let account = step.account("php-fpm").len() as f64;
+    let account = step.account(name).len() as f64;
     step.checks.equal("php-fpm's account", account, 35.0);
     let accepted: f64 = step.connections("php-fpm", "server").iter().sum();
     step.checks

@@ -6,7 +6,7 @@ use super::account::{Requests, requests};
 use super::step::{CLIENT, SERVER, Step};
 
 /// A server: scenario, step, process, name, what its own account tells.
-const SERVERS: [[&str; 5]; 15] = [
+const SERVERS: [[&str; 5]; 16] = [
     [
         "programs",
         "nginx",
@@ -26,6 +26,13 @@ const SERVERS: [[&str; 5]; 15] = [
         "php-fpm",
         "nginx",
         "nginx before php-fpm (FastCGI)",
+        "status, method, bytes, seconds",
+    ],
+    [
+        "programs",
+        "php-fpm-unix",
+        "nginx",
+        "nginx before php-fpm on a Unix socket",
         "status, method, bytes, seconds",
     ],
     [
