@@ -1,8 +1,8 @@
-//! What a socket itself tells of its past: its role, and whether a process has used it.
+//! What a socket itself tells of its past: its role, whether a process has used it, whether its peer is done.
 
 use crate::kernel::{
-    BUCKET_REUSE, SOCK_QUEUE_LIMIT, SOCK_USER_LOCKS, Sock, TCP_ACKNOWLEDGED_BYTES, TCP_BIND_BUCKET,
-    TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE, TCP_RECEIVED_BYTES, TCP_UNACKNOWLEDGED,
+    BUCKET_REUSE, SOCK_FLAGS, SOCK_QUEUE_LIMIT, SOCK_USER_LOCKS, Sock, TCP_ACKNOWLEDGED_BYTES,
+    TCP_BIND_BUCKET, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE, TCP_RECEIVED_BYTES, TCP_UNACKNOWLEDGED,
     TCP_WRITE_SEQUENCE, TcpSock, Typed, tcp,
 };
 use sockmeter_abi::{
@@ -12,6 +12,15 @@ use sockmeter_abi::{
 
 /// `SOCK_BINDPORT_LOCK`: the process chose the local port itself (include/net/sock.h).
 const PORT_CHOSEN: u8 = 8;
+
+/// `1 << SOCK_DONE` (include/net/sock.h).
+const DONE: u64 = 2;
+
+/// Whether the peer's FIN has come (`tcp_fin`). It takes a number of its own behind the peer's last byte.
+#[inline(always)]
+pub fn is_fin_here(sock: Typed<Sock>) -> bool {
+    SOCK_FLAGS.present() && SOCK_FLAGS.load(sock) & DONE != 0
+}
 
 /// The role, from what only one of the two ends has. Nothing here depends on a port's number, or on whether
 /// the listening socket still exists.

@@ -127,6 +127,7 @@ types! {
     SOCK_REMOTE_V6: Sock => u64;
     SOCK_SHUTDOWN: Sock => u8;
     SOCK_ERROR: Sock => i32;
+    SOCK_FLAGS: Sock => u64;
     SOCK_PROTOCOL: Sock => u16;
     SOCK_TYPE: Sock => u16;
     SOCK_STATE: Sock => u8;

@@ -1,10 +1,7 @@
 //! Attach family: connections opening, closing, retransmitting.
 
 use crate::{
-    kernel::{
-        ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE, Typed,
-        now_ns, sequence, tcp, word,
-    },
+    kernel::{ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, Typed, now_ns, sequence, word},
     listeners, output, stream,
     watch::{self, Followed},
 };
@@ -21,8 +18,6 @@ use sockmeter_abi::{
     slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN, Slot},
 };
 
-/// `RCV_SHUTDOWN`: the peer has sent its FIN, or the process will not receive.
-const RECEIVE_SHUTDOWN: u8 = 1;
 /// Both directions shut down: the process called close, or cannot use the connection any more.
 const SHUTDOWN_MASK: u8 = 3;
 
@@ -59,9 +54,7 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
         // A new server socket also comes from there (to SYN_RECV), as a copy that still has the cookie too.
         (LISTEN, CLOSE) => listeners::ends(sock),
         (CLOSE | LISTEN | SYN_RECV, _) | (_, ESTABLISHED | CLOSE_WAIT) => {}
-        // What has arrived can still be read: then the end is told when the process lets go.
-        (_, CLOSE) if is_unread(sock) => keep(sock),
-        (_, CLOSE) => closed(sock),
+        (_, CLOSE) => broke(sock),
         // shutdown(SHUT_WR) also comes by here, but leaves a connection that still receives.
         (_, FIN_WAIT1..) if SOCK_SHUTDOWN.load(sock) & SHUTDOWN_MASK == SHUTDOWN_MASK => {
             closed(sock);
@@ -135,29 +128,18 @@ pub fn connect_failed(sock: Typed<Sock>, errno: u16) {
     );
 }
 
-/// Whether bytes are left to read. The peer's FIN takes a number of its own.
+/// The connection is over for TCP. What has arrived can still be read: then the end is told when the process lets go.
 #[inline(always)]
-fn is_unread(sock: Typed<Sock>) -> bool {
-    let tcp = tcp(sock);
-    if tcp.0.is_null() || !TCP_NEXT_SEQUENCE.present() || !TCP_READ_SEQUENCE.present() {
-        return false;
-    }
-    let left = TCP_NEXT_SEQUENCE
-        .load(tcp)
-        .wrapping_sub(TCP_READ_SEQUENCE.load(tcp));
-    let fin = u32::from(SOCK_SHUTDOWN.load(sock) & RECEIVE_SHUTDOWN);
-    left > fin
-}
-
-/// The connection broke; the process has not yet read what came before.
-#[inline(always)]
-fn keep(sock: Typed<Sock>) {
-    match watch::followed(sock) {
+fn broke(sock: Typed<Sock>) {
+    if let Some(Followed { slot, .. }) = watch::followed(sock) {
         // SAFETY: a live map value.
-        Some(Followed { slot, .. }) => unsafe { (*slot).errno = SOCK_ERROR.load(sock) as u16 },
-        // Then nobody reads it: it was not accepted, or has not been used since before the probes.
-        None => closed(sock),
+        let slot = unsafe { &mut *slot };
+        if stream::is_unread(sock, slot) {
+            slot.errno = SOCK_ERROR.load(sock) as u16;
+            return;
+        }
     }
+    closed(sock);
 }
 
 /// The end of a connection. One that was open before the probes and idle since has no slot: the agent

@@ -157,7 +157,7 @@ fn segment(
     if lane != Lane::Unix {
         let tcp = tcp(sock);
         if !tcp.0.is_null() {
-            count_unseen(tcp, slot, direction, length as u32);
+            count_unseen(sock, tcp, slot, direction, length as u32);
             if direction == RECEIVE {
                 arrived_ns = arrival_ns(tcp, slot, time_ns);
             }
@@ -335,15 +335,17 @@ fn adopt(
 /// mapped (`TCP_ZEROCOPY_RECEIVE`), what a socket map's program took, and calls at whose return the kernel left this
 /// program out, which it does when another task was preempted inside it on the same CPU (`__bpf_prog_enter`).
 ///
-/// A single byte is none of them: TCP counts a FIN, and skips the urgent byte. Two threads that send at a time see
-/// each other's bytes here, and the later one takes them back. Below TLS the numbers are those of its records.
+/// A single byte is none of them: TCP skips the urgent byte. Nor is the FIN. Two threads that send at a time see
+/// each other's bytes here, and the later one takes them back.
 #[inline(always)]
-fn count_unseen(tcp: Typed<TcpSock>, slot: &mut Slot, direction: usize, length: u32) {
-    if !TCP_READ_SEQUENCE.present()
-        || !TCP_WRITE_SEQUENCE.present()
-        || !TCP_UPPER_LAYER.present()
-        || TCP_UPPER_LAYER.load(tcp) != 0
-    {
+fn count_unseen(
+    sock: Typed<Sock>,
+    tcp: Typed<TcpSock>,
+    slot: &mut Slot,
+    direction: usize,
+    length: u32,
+) {
+    if !has_sequences(tcp) {
         return;
     }
     let sequence = if direction == RECEIVE {
@@ -351,8 +353,16 @@ fn count_unseen(tcp: Typed<TcpSock>, slot: &mut Slot, direction: usize, length: 
     } else {
         TCP_WRITE_SEQUENCE.load(tcp)
     };
-    let unseen = sequence.wrapping_sub(slot.sequence[direction].wrapping_add(length)) as i32;
+    let mut unseen = sequence.wrapping_sub(slot.sequence[direction].wrapping_add(length)) as i32;
     slot.sequence[direction] = sequence;
+    if direction == RECEIVE
+        && unseen > 0
+        && history::is_fin_here(sock)
+        && TCP_NEXT_SEQUENCE.present()
+        && TCP_NEXT_SEQUENCE.load(tcp) == sequence
+    {
+        unseen -= 1;
+    }
     if unseen > 1 {
         slot.bytes[direction] += unseen as u64;
         slot.surplus[direction] += unseen as u32;
@@ -363,13 +373,38 @@ fn count_unseen(tcp: Typed<TcpSock>, slot: &mut Slot, direction: usize, length: 
     }
 }
 
+/// Whether TCP's numbers are those of the bytes that calls move: below TLS they are those of its records.
+#[inline(always)]
+fn has_sequences(tcp: Typed<TcpSock>) -> bool {
+    TCP_READ_SEQUENCE.present()
+        && TCP_WRITE_SEQUENCE.present()
+        && TCP_UPPER_LAYER.present()
+        && TCP_UPPER_LAYER.load(tcp) == 0
+}
+
+/// Whether bytes came that no call has told: they are left to read, or the call that reads them has not returned.
+#[inline(always)]
+pub fn is_unread(sock: Typed<Sock>, slot: &Slot) -> bool {
+    let tcp = tcp(sock);
+    if tcp.0.is_null() || !TCP_NEXT_SEQUENCE.present() || !TCP_READ_SEQUENCE.present() {
+        return false;
+    }
+    let told = if has_sequences(tcp) {
+        slot.sequence[RECEIVE]
+    } else {
+        TCP_READ_SEQUENCE.load(tcp)
+    };
+    let left = TCP_NEXT_SEQUENCE.load(tcp).wrapping_sub(told) as i32;
+    left > i32::from(history::is_fin_here(sock))
+}
+
 /// Counts what moved unseen since the last calls.
 #[inline(always)]
 pub fn ends(sock: Typed<Sock>, slot: &mut Slot) {
     let tcp = tcp(sock);
     if !tcp.0.is_null() {
-        count_unseen(tcp, slot, RECEIVE, 0);
-        count_unseen(tcp, slot, TRANSMIT, 0);
+        count_unseen(sock, tcp, slot, RECEIVE, 0);
+        count_unseen(sock, tcp, slot, TRANSMIT, 0);
     }
 }
 

@@ -140,6 +140,7 @@ paths! {
     rule_06_half_close_by_the_client: "SHUT_WR by the client";
     rule_06_reset_after_a_response: "RST after a response";
     rule_06_reset_before_a_response_is_read: "RST before a response is read";
+    rule_06_reset_while_a_response_is_read: "RST while a response is read";
     rule_15_reset_within_a_response: "RST within a response";
     rule_15_close_within_a_response: "close within a response";
 }

@@ -44,6 +44,8 @@ pub(crate) enum Ending {
     ResetAfter,
     /// The same, before the client has read that.
     ResetBefore,
+    /// The same, while the call is under way with which the client reads that.
+    ResetDuring,
     /// The server resets in the middle of its last response.
     ResetWithin,
     /// The client closes in the middle of the last response.
@@ -283,6 +285,11 @@ pub(crate) const ALL: &[Case] = &[
     Case {
         name: "RST before a response is read",
         ending: Ending::ResetBefore,
+        ..READ_WRITE
+    },
+    Case {
+        name: "RST while a response is read",
+        ending: Ending::ResetDuring,
         ..READ_WRITE
     },
     Case {

@@ -143,11 +143,17 @@ fn answer_all(case: &Case, connection: &mut Connection, done: &mut Done) -> io::
             }
             Err(fault) => return Err(fault),
         }
-        if path == "/last" && matches!(case.ending, Ending::ResetAfter | Ending::ResetBefore) {
+        if path == "/last" && is_reset_behind(case) {
             return reset(connection);
         }
     }
     Ok(())
+}
+
+/// Whether the server resets behind its last response.
+fn is_reset_behind(case: &Case) -> bool {
+    use Ending::{ResetAfter, ResetBefore, ResetDuring};
+    matches!(case.ending, ResetAfter | ResetBefore | ResetDuring)
 }
 
 /// A byte that was sent as urgent may be in the stream instead, or be behind; nothing depends on it.
@@ -222,6 +228,9 @@ fn ask_last(case: &Case, connection: &mut Connection, done: &mut Done) -> io::Re
         // The connection has ended before its last response is read.
         sleep(10 * PAUSE);
     }
+    if case.ending == Ending::ResetDuring {
+        connection.receive_until_broken()?;
+    }
     let response = connection.receive()?.ok_or(ErrorKind::UnexpectedEof)?;
     let ([_, status], [_, ended]) = (response.words, response.times);
     if response.is_whole {
@@ -229,7 +238,7 @@ fn ask_last(case: &Case, connection: &mut Connection, done: &mut Done) -> io::Re
     } else {
         done.broke_off(&status);
     }
-    if matches!(case.ending, Ending::ResetAfter | Ending::ResetBefore) {
+    if is_reset_behind(case) {
         // Must fail: the server resets.
         return match connection.receive_some(1) {
             Err(fault) if is_gone(&fault) => Ok(()),

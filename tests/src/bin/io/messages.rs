@@ -175,6 +175,14 @@ impl Connection {
         Ok(())
     }
 
+    /// Receives by one call, which asks for more than comes and so lasts until the connection breaks.
+    pub(crate) fn receive_until_broken(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let count = receive::recv_all(&self.socket, &mut buffer)?;
+        self.took(buffer, count);
+        Ok(())
+    }
+
     /// Reads on; `needed` bytes are known to come.
     fn fill(&mut self, needed: usize, plainly: bool) -> io::Result<usize> {
         let room = if self.exact { needed } else { BUFFER_BYTES };
@@ -184,11 +192,15 @@ impl Connection {
         } else {
             self.receive.receive(&self.socket, &mut buffer)?
         };
+        self.took(buffer, count);
+        Ok(count)
+    }
+
+    fn took(&mut self, mut buffer: Vec<u8>, count: usize) {
         self.filled = clock::seconds();
         self.received += count;
         buffer.truncate(count);
         self.ahead.append(&mut buffer);
-        Ok(count)
     }
 }
 
