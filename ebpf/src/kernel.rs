@@ -238,17 +238,6 @@ pub fn tcp(sock: Typed<Sock>) -> Typed<TcpSock> {
     Typed(unsafe { bpf_skc_to_tcp_sock(sock.0.cast_mut().cast()) }.cast())
 }
 
-/// TCP's numbers of the next byte that the process receives and transmits; zero for any other socket.
-#[inline(always)]
-pub fn sequence(sock: Typed<Sock>) -> [u32; 2] {
-    let tcp = tcp(sock);
-    if tcp.0.is_null() || !TCP_READ_SEQUENCE.present() || !TCP_WRITE_SEQUENCE.present() {
-        [0; 2]
-    } else {
-        [TCP_READ_SEQUENCE.load(tcp), TCP_WRITE_SEQUENCE.load(tcp)]
-    }
-}
-
 /// Word `index` of a tracing context: the arguments, then the return value. Written as inline assembly
 /// because LLVM merges two such loads into one with a variable offset, which the verifier refuses.
 #[inline(always)]

@@ -15,6 +15,7 @@ mod kernel;
 mod listeners;
 mod output;
 mod process_life;
+mod sequence;
 mod socket_io;
 mod socket_life;
 mod stream;

@@ -1,8 +1,8 @@
 //! Attach family: connections opening, closing, retransmitting.
 
 use crate::{
-    kernel::{ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, Typed, now_ns, sequence, word},
-    listeners, output, stream,
+    kernel::{ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, Typed, now_ns, word},
+    listeners, output, sequence,
     watch::{self, Followed},
 };
 use aya_ebpf::{
@@ -45,7 +45,7 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
             if let Some((Followed { index, slot }, connect_ns)) = connect_succeeded(sock) {
                 // SAFETY: a live map value.
                 let slot = unsafe { &mut *slot };
-                slot.sequence = sequence(sock);
+                slot.sequence = sequence::now(sock);
                 output::opened(index, slot, connect_ns);
             }
         }
@@ -134,7 +134,7 @@ fn broke(sock: Typed<Sock>) {
     if let Some(Followed { slot, .. }) = watch::followed(sock) {
         // SAFETY: a live map value.
         let slot = unsafe { &mut *slot };
-        if stream::is_unread(sock, slot) {
+        if sequence::is_unread(sock, slot) {
             slot.errno = SOCK_ERROR.load(sock) as u16;
             return;
         }
@@ -158,7 +158,7 @@ fn closed(sock: Typed<Sock>) {
     // SAFETY: a live map value.
     let slot = unsafe { &mut *slot };
     if slot.phase != PHASE_CLOSED {
-        stream::ends(sock, slot);
+        sequence::ends(sock, slot);
         ends(sock, slot);
     }
 }
@@ -237,7 +237,7 @@ pub fn socket_accept(ctx: FExitContext) -> i32 {
     slot.role = ROLE_SERVER;
     slot.phase = PHASE_OPEN;
     watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
-    slot.sequence = sequence(sock);
+    slot.sequence = sequence::now(sock);
     output::opened(index, slot, 0);
     0
 }

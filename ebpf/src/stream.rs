@@ -4,9 +4,9 @@ use crate::{
     content, history,
     kernel::{
         LAST_DATA_TICKS, Message, Sock, TCP_CLOCK_NS, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE,
-        TCP_UPPER_LAYER, TCP_WRITE_SEQUENCE, TICK_NS, TcpSock, Typed, now_ns, tcp, ticks,
+        TICK_NS, TcpSock, Typed, now_ns, tcp, ticks,
     },
-    output, unix_name,
+    output, sequence, unix_name,
     watch::{self, Adopted, Before, Followed},
 };
 use core::ptr;
@@ -157,7 +157,7 @@ fn segment(
     if lane != Lane::Unix {
         let tcp = tcp(sock);
         if !tcp.0.is_null() {
-            count_unseen(sock, tcp, slot, direction, length as u32);
+            sequence::count_unseen(sock, tcp, slot, direction, length as u32);
             if direction == RECEIVE {
                 arrived_ns = arrival_ns(tcp, slot, time_ns);
             }
@@ -329,83 +329,6 @@ fn adopt(
         }
     }
     Some(followed)
-}
-
-/// Counts the bytes that moved since the last call by no call that was seen, told by TCP's own number: what was
-/// mapped (`TCP_ZEROCOPY_RECEIVE`), what a socket map's program took, and calls at whose return the kernel left this
-/// program out, which it does when another task was preempted inside it on the same CPU (`__bpf_prog_enter`).
-///
-/// A single byte is none of them: TCP skips the urgent byte. Nor is the FIN. Two threads that send at a time see
-/// each other's bytes here, and the later one takes them back.
-#[inline(always)]
-fn count_unseen(
-    sock: Typed<Sock>,
-    tcp: Typed<TcpSock>,
-    slot: &mut Slot,
-    direction: usize,
-    length: u32,
-) {
-    if !has_sequences(tcp) {
-        return;
-    }
-    let sequence = if direction == RECEIVE {
-        TCP_READ_SEQUENCE.load(tcp)
-    } else {
-        TCP_WRITE_SEQUENCE.load(tcp)
-    };
-    let mut unseen = sequence.wrapping_sub(slot.sequence[direction].wrapping_add(length)) as i32;
-    slot.sequence[direction] = sequence;
-    if direction == RECEIVE
-        && unseen > 0
-        && history::is_fin_here(sock)
-        && TCP_NEXT_SEQUENCE.present()
-        && TCP_NEXT_SEQUENCE.load(tcp) == sequence
-    {
-        unseen -= 1;
-    }
-    if unseen > 1 {
-        slot.bytes[direction] += unseen as u64;
-        slot.surplus[direction] += unseen as u32;
-    } else if unseen < 0 {
-        let back = unseen.unsigned_abs().min(slot.surplus[direction]);
-        slot.bytes[direction] -= u64::from(back);
-        slot.surplus[direction] -= back;
-    }
-}
-
-/// Whether TCP's numbers are those of the bytes that calls move: below TLS they are those of its records.
-#[inline(always)]
-fn has_sequences(tcp: Typed<TcpSock>) -> bool {
-    TCP_READ_SEQUENCE.present()
-        && TCP_WRITE_SEQUENCE.present()
-        && TCP_UPPER_LAYER.present()
-        && TCP_UPPER_LAYER.load(tcp) == 0
-}
-
-/// Whether bytes came that no call has told: they are left to read, or the call that reads them has not returned.
-#[inline(always)]
-pub fn is_unread(sock: Typed<Sock>, slot: &Slot) -> bool {
-    let tcp = tcp(sock);
-    if tcp.0.is_null() || !TCP_NEXT_SEQUENCE.present() || !TCP_READ_SEQUENCE.present() {
-        return false;
-    }
-    let told = if has_sequences(tcp) {
-        slot.sequence[RECEIVE]
-    } else {
-        TCP_READ_SEQUENCE.load(tcp)
-    };
-    let left = TCP_NEXT_SEQUENCE.load(tcp).wrapping_sub(told) as i32;
-    left > i32::from(history::is_fin_here(sock))
-}
-
-/// Counts what moved unseen since the last calls.
-#[inline(always)]
-pub fn ends(sock: Typed<Sock>, slot: &mut Slot) {
-    let tcp = tcp(sock);
-    if !tcp.0.is_null() {
-        count_unseen(sock, tcp, slot, RECEIVE, 0);
-        count_unseen(sock, tcp, slot, TRANSMIT, 0);
-    }
 }
 
 /// When data last came into the socket; zero if that is not known.

@@ -3,9 +3,9 @@
 use crate::{
     kernel::{
         SOCK_FAMILY, SOCK_LOCAL_PORT, SOCK_LOCAL_V4, SOCK_LOCAL_V6, SOCK_PROTOCOL,
-        SOCK_REMOTE_PORT, SOCK_REMOTE_V4, SOCK_REMOTE_V6, SOCK_TYPE, Sock, Typed, sequence,
+        SOCK_REMOTE_PORT, SOCK_REMOTE_V4, SOCK_REMOTE_V6, SOCK_TYPE, Sock, Typed,
     },
-    output,
+    output, sequence,
 };
 use aya_ebpf::{
     Global,
@@ -228,7 +228,7 @@ pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Adopted> {
         (*slot).role = role;
         (*slot).origin = origin;
         (*slot).phase = phase;
-        (*slot).sequence = sequence(sock);
+        (*slot).sequence = sequence::now(sock);
         endpoints(sock, ptr::addr_of_mut!((*slot).endpoints));
     }
     let first = Mark {
