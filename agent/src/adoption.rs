@@ -5,7 +5,7 @@
 use crate::records::{Address, Adopted, ConnectionId, Role, ends_of, role};
 use sockmeter_abi::record::{Held, UNIX_NAME_BYTES};
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     net::SocketAddr,
 };
 use zerocopy::FromBytes;
@@ -15,7 +15,7 @@ type Place = (u32, SocketAddr, SocketAddr);
 
 /// Reads what a walk told. A connection that several processes share is the first one's, which is the smallest pid.
 pub fn read(told: &[u8], time_ns: u64) -> Vec<Adopted> {
-    let mut seen = HashMap::new();
+    let mut seen = HashSet::new();
     let mut found: Vec<(u32, Adopted)> = Vec::new();
     let mut rest = told;
     while let Some((held, name)) = next(&mut rest) {
@@ -29,7 +29,7 @@ pub fn read(told: &[u8], time_ns: u64) -> Vec<Adopted> {
             reserved: _,
             endpoints: ends,
         } = held;
-        if seen.insert(connection, ()).is_some() {
+        if !seen.insert(connection) {
             continue;
         }
         let role = role(told_role);

@@ -105,6 +105,11 @@ pub fn now_ns() -> u64 {
         .saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
 }
 
+/// Whether a process has that pid now.
+fn is_there(pid: u32) -> bool {
+    Path::new(PROC).join(pid.to_string()).exists()
+}
+
 impl Intake {
     fn new(recording: Option<&Path>) -> Result<Self, LiveError> {
         let recording = recording.map(|path| {
@@ -283,7 +288,9 @@ impl Live {
             match tokio::time::timeout(pause, asks.recv()).await {
                 Ok(Some(ask)) => {
                     self.settle()?;
-                    self.read_listeners()?;
+                    if matches!(ask, Ask::Metrics { .. }) {
+                        self.read_listeners()?;
+                    }
                     self.answer(ask);
                 }
                 Ok(None) => break,

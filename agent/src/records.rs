@@ -93,7 +93,7 @@ pub struct Opened {
     pub adopted: bool,
     /// When.
     pub time_ns: u64,
-    /// Client: from SYN to established.
+    /// Client: from SYN to established; zero if data went with the SYN (TCP Fast Open).
     pub connect_ns: u64,
     /// The process that connected or accepted.
     pub pid: u32,

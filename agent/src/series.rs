@@ -145,7 +145,7 @@ impl Series {
         );
     }
 
-    /// Moves the number of open connections by `delta`. `transport` is `tcp`, `unix` or `udp`.
+    /// Moves the number of open connections by `delta`. `transport` is `tcp` or `unix`.
     pub fn connection_active(
         &mut self,
         process: ProcessKey,
@@ -171,7 +171,7 @@ impl Series {
         );
     }
 
-    /// A connection could not be made. `error_type` is the error's name, as `ECONNREFUSED`.
+    /// A connection could not be made. `error_type` names the error, as `refused`.
     pub fn connection_failed(
         &mut self,
         process: ProcessKey,

@@ -6,10 +6,11 @@
 use crate::{
     history,
     kernel::{
-        File, NET_INODE, SOCK_FAMILY, SOCK_NET, SOCK_SHUTDOWN, SOCK_STATE, SOCKET_SOCK, Sock,
-        Socket, TASK_TGID, Task, Typed, UNIX_ADDRESS, now_ns,
+        File, NET_INODE, SOCK_FAMILY, SOCK_NET, SOCK_SHUTDOWN, SOCK_STATE, Sock, Socket, TASK_TGID,
+        Task, Typed, UNIX_ADDRESS, now_ns, sock_of,
     },
-    listeners::{self, LISTEN},
+    listeners,
+    state::{CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LISTEN, SHUTDOWN_MASK, SYN_SENT},
     unix_name,
     watch::{self, AF_INET, AF_INET6, AF_UNIX, Adopted, Before, Followed},
 };
@@ -22,15 +23,6 @@ use sockmeter_abi::{
     record::{Held, ORIGIN_ADOPTED, ROLE_CLIENT, UNIX_NAME_BYTES},
     slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN},
 };
-
-// States of a TCP socket (include/net/tcp_states.h, part of the kernel's user API).
-const ESTABLISHED: u8 = 1;
-const SYN_SENT: u8 = 2;
-const FIN_WAIT1: u8 = 4;
-const FIN_WAIT2: u8 = 5;
-const CLOSE_WAIT: u8 = 8;
-/// Both directions shut down.
-const SHUTDOWN_MASK: u8 = 3;
 
 /// `struct bpf_iter_meta`: what the kernel tells of the walk itself.
 #[repr(C)]
@@ -77,7 +69,7 @@ pub extern "C" fn open_files(ctx: *const OpenFile) -> i32 {
     if socket.is_null() {
         return 0;
     }
-    let sock = SOCKET_SOCK.load(Typed(socket));
+    let sock = sock_of(socket);
     if sock.0.is_null() {
         return 0;
     }
@@ -102,29 +94,28 @@ fn stream(meta: *const Meta, sock: Typed<Sock>, pid: u32) {
     if state == LISTEN {
         return listeners::found(sock, pid, session);
     }
-    let (role, phase) = if state == SYN_SENT {
-        (ROLE_CLIENT, PHASE_CONNECTING)
+    let phase = if state == SYN_SENT {
+        PHASE_CONNECTING
     } else if is_held(sock) {
-        (history::role(sock), PHASE_OPEN)
+        PHASE_OPEN
     } else {
         return;
     };
-    let before = Before {
-        pid,
-        role,
-        origin: ORIGIN_ADOPTED,
-        phase,
-        time_ns: now_ns(),
-    };
-    if let Some(followed) = watch::followed(sock) {
-        return tell(seq, sock, followed, before);
-    }
-    if let Some(Adopted { followed, is_new }) = watch::adopt(sock, before) {
-        if is_new {
-            correct(sock, followed);
+    let followed = match watch::followed(sock) {
+        Some(followed) => followed,
+        None => {
+            let role = if phase == PHASE_CONNECTING {
+                ROLE_CLIENT
+            } else {
+                history::role(sock)
+            };
+            match adopt(sock, pid, role, phase) {
+                Some(followed) => followed,
+                None => return,
+            }
         }
-        tell(seq, sock, followed, before);
-    }
+    };
+    tell(seq, sock, followed, pid);
 }
 
 #[inline(always)]
@@ -136,17 +127,10 @@ fn unix(meta: *const Meta, sock: Typed<Sock>, pid: u32) {
     }
     // SAFETY: the verifier knows `meta` from the context.
     let seq = unsafe { ptr::addr_of!((*meta).seq).read_volatile() };
-    let before = Before {
-        pid,
-        role: unix_name::role(sock),
-        origin: ORIGIN_ADOPTED,
-        phase: PHASE_OPEN,
-        time_ns: now_ns(),
-    };
     let followed = match watch::followed(sock) {
         Some(followed) => followed,
-        None => match watch::adopt(sock, before) {
-            Some(Adopted { followed, .. }) => followed,
+        None => match adopt(sock, pid, unix_name::role(sock), PHASE_OPEN) {
+            Some(followed) => followed,
             None => return,
         },
     };
@@ -178,6 +162,23 @@ fn is_held(sock: Typed<Sock>) -> bool {
     }
 }
 
+/// Begins to follow a connection.
+#[inline(always)]
+fn adopt(sock: Typed<Sock>, pid: u32, role: u8, phase: u32) -> Option<Followed> {
+    let before = Before {
+        pid,
+        role,
+        origin: ORIGIN_ADOPTED,
+        phase,
+        time_ns: now_ns(),
+    };
+    let Adopted { followed, is_new } = watch::adopt(sock, before)?;
+    if is_new && SOCK_FAMILY.load(sock) != AF_UNIX {
+        correct(sock, followed);
+    }
+    Some(followed)
+}
+
 /// The connection may have ended while its slot was made: then the program that tells ends has told it as one
 /// without a slot, and will not again.
 #[inline(always)]
@@ -191,7 +192,7 @@ fn correct(sock: Typed<Sock>, followed: Followed) {
 
 /// Tells the agent of a connection that it does not learn of from the ring.
 #[inline(always)]
-fn tell(seq: *mut seq_file, sock: Typed<Sock>, followed: Followed, before: Before) {
+fn tell(seq: *mut seq_file, sock: Typed<Sock>, followed: Followed, pid: u32) {
     // SAFETY: a live map value.
     let slot = unsafe { &mut *followed.slot };
     if slot.origin != ORIGIN_ADOPTED {
@@ -205,7 +206,7 @@ fn tell(seq: *mut seq_file, sock: Typed<Sock>, followed: Followed, before: Befor
     if slot.phase != PHASE_OPEN {
         return;
     }
-    write(seq, &describe(sock, followed, before.pid));
+    write(seq, &describe(sock, followed, pid));
 }
 
 /// A connection that is followed, as the agent is told of it.

@@ -8,6 +8,7 @@ use crate::{
         SOCK_COOKIE, SOCK_DROPS, SOCK_LOCAL_PORT, SOCK_QUEUE_LENGTH, SOCK_QUEUE_LIMIT, SOCK_STATE,
         Sock, Typed,
     },
+    state::LISTEN,
     watch,
 };
 use aya_ebpf::{
@@ -16,9 +17,6 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use sockmeter_abi::listener::{LISTENERS_MAX, Listener};
-
-/// State of a listening socket (include/net/tcp_states.h).
-pub const LISTEN: u8 = 10;
 
 /// The listening sockets, by cookie.
 #[map]

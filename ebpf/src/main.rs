@@ -18,6 +18,7 @@ mod process_life;
 mod sequence;
 mod socket_io;
 mod socket_life;
+mod state;
 mod stream;
 mod unix_io;
 mod unix_life;

@@ -42,8 +42,12 @@ pub fn count_unseen(
     } else {
         TCP_WRITE_SEQUENCE.load(tcp)
     };
-    let mut unseen = sequence.wrapping_sub(slot.sequence[direction].wrapping_add(length)) as i32;
-    slot.sequence[direction] = sequence;
+    let told = core::mem::replace(&mut slot.sequence[direction], sequence);
+    // Data may go with the SYN, before there was a number to compare with (TCP Fast Open).
+    if told == 0 {
+        return;
+    }
+    let mut unseen = sequence.wrapping_sub(told.wrapping_add(length)) as i32;
     if direction == RECEIVE
         && unseen > 0
         && history::is_fin_here(sock)
@@ -78,7 +82,7 @@ pub fn is_unread(sock: Typed<Sock>, slot: &Slot) -> bool {
     if tcp.0.is_null() || !TCP_NEXT_SEQUENCE.present() || !TCP_READ_SEQUENCE.present() {
         return false;
     }
-    let told = if has_sequences(tcp) {
+    let told = if has_sequences(tcp) && slot.sequence[RECEIVE] != 0 {
         slot.sequence[RECEIVE]
     } else {
         TCP_READ_SEQUENCE.load(tcp)

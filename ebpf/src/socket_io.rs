@@ -5,7 +5,7 @@
 //! them and TCP: so what is counted, and seen, is what the process sent and received.
 
 use crate::{
-    kernel::{SOCKET_SOCK, Socket, Typed, word},
+    kernel::{Socket, Typed, sock_of, word},
     stream::{self, Lane},
     watch,
 };
@@ -16,22 +16,15 @@ use aya_ebpf::{
 };
 use sockmeter_abi::{RECEIVE, TRANSMIT};
 
-/// The socket that a call is about: its first argument.
-macro_rules! sock {
-    ($ctx:ident) => {
-        SOCKET_SOCK.load(Typed::<Socket>($ctx.arg(0)))
-    };
-}
-
 #[fentry(function = "inet_sendmsg")]
 pub fn socket_send_begin(ctx: FEntryContext) -> i32 {
-    stream::send_begins(sock!(ctx));
+    stream::send_begins(sock_of(ctx.arg(0)));
     0
 }
 
 #[fentry(function = "inet6_sendmsg")]
 pub fn socket_send_begin6(ctx: FEntryContext) -> i32 {
-    stream::send_begins(sock!(ctx));
+    stream::send_begins(sock_of(ctx.arg(0)));
     0
 }
 
@@ -39,7 +32,7 @@ pub fn socket_send_begin6(ctx: FEntryContext) -> i32 {
 pub fn socket_send(ctx: FExitContext) -> i32 {
     stream::sent(
         Lane::Inet,
-        sock!(ctx),
+        sock_of(ctx.arg(0)),
         word(&ctx, 3) as i32,
         Typed(ctx.arg(1)),
     );
@@ -50,7 +43,7 @@ pub fn socket_send(ctx: FExitContext) -> i32 {
 pub fn socket_send6(ctx: FExitContext) -> i32 {
     stream::sent(
         Lane::Inet6,
-        sock!(ctx),
+        sock_of(ctx.arg(0)),
         word(&ctx, 3) as i32,
         Typed(ctx.arg(1)),
     );
@@ -59,34 +52,51 @@ pub fn socket_send6(ctx: FExitContext) -> i32 {
 
 #[fentry(function = "inet_recvmsg")]
 pub fn socket_receive_begin(ctx: FEntryContext) -> i32 {
-    stream::receive_begins(sock!(ctx));
+    stream::receive_begins(sock_of(ctx.arg(0)));
     0
 }
 
 #[fentry(function = "inet6_recvmsg")]
 pub fn socket_receive_begin6(ctx: FEntryContext) -> i32 {
-    stream::receive_begins(sock!(ctx));
+    stream::receive_begins(sock_of(ctx.arg(0)));
     0
 }
 
 #[fexit(function = "inet_recvmsg")]
 pub fn socket_receive(ctx: FExitContext) -> i32 {
     let (flags, length) = (word(&ctx, 3) as i32, word(&ctx, 4) as i32);
-    stream::received(Lane::Inet, sock!(ctx), length, Typed(ctx.arg(1)), flags);
+    stream::received(
+        Lane::Inet,
+        sock_of(ctx.arg(0)),
+        length,
+        Typed(ctx.arg(1)),
+        flags,
+    );
     0
 }
 
 #[fexit(function = "inet6_recvmsg")]
 pub fn socket_receive6(ctx: FExitContext) -> i32 {
     let (flags, length) = (word(&ctx, 3) as i32, word(&ctx, 4) as i32);
-    stream::received(Lane::Inet6, sock!(ctx), length, Typed(ctx.arg(1)), flags);
+    stream::received(
+        Lane::Inet6,
+        sock_of(ctx.arg(0)),
+        length,
+        Typed(ctx.arg(1)),
+        flags,
+    );
     0
 }
 
 /// sendfile and splice to a socket of either family; gone in 6.5, where they come as messages.
 #[fexit(function = "inet_sendpage")]
 pub fn socket_sendpage(ctx: FExitContext) -> i32 {
-    stream::moved(Lane::Inet, sock!(ctx), TRANSMIT, word(&ctx, 5) as i32);
+    stream::moved(
+        Lane::Inet,
+        sock_of(ctx.arg(0)),
+        TRANSMIT,
+        word(&ctx, 5) as i32,
+    );
     0
 }
 
@@ -97,7 +107,7 @@ pub fn socket_splice(ctx: FExitContext) -> i32 {
     // SAFETY: the verifier knows the argument as `struct file`; the result is null or a typed pointer.
     let socket = unsafe { bpf_sock_from_file(ctx.arg(0)) }.cast::<Socket>();
     if !socket.is_null() {
-        let sock = SOCKET_SOCK.load(Typed(socket));
+        let sock = sock_of(socket);
         if !watch::is_tcp(sock) {
             return 0;
         }

@@ -3,6 +3,7 @@
 use crate::{
     kernel::{ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, Typed, now_ns, word},
     listeners, output, sequence,
+    state::{CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, LISTEN, SHUTDOWN_MASK, SYN_RECV, SYN_SENT},
     watch::{self, Followed},
 };
 use aya_ebpf::{
@@ -11,6 +12,7 @@ use aya_ebpf::{
 };
 use core::ptr;
 use sockmeter_abi::{
+    RECEIVE,
     record::{
         CLOSED, CONNECT_FAILED, Closed, ConnectFailed, ORIGIN_SEEN, ROLE_CLIENT, ROLE_SERVER,
         ROLE_UNKNOWN, TRANSPORT_TCP,
@@ -18,37 +20,19 @@ use sockmeter_abi::{
     slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN, Slot},
 };
 
-/// Both directions shut down: the process called close, or cannot use the connection any more.
-const SHUTDOWN_MASK: u8 = 3;
-
-// States of a TCP socket (include/net/tcp_states.h, part of the kernel's user API).
-const ESTABLISHED: i32 = 1;
-const SYN_SENT: i32 = 2;
-const SYN_RECV: i32 = 3;
-const FIN_WAIT1: i32 = 4;
-const CLOSE: i32 = 7;
-const CLOSE_WAIT: i32 = 8;
-const LISTEN: i32 = 10;
-
 /// Every change of a TCP socket's state. Runs in the process for connect and close, in a softirq for
 /// what the peer causes.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
     let sock = Typed::<Sock>(ctx.arg(0));
-    let (old, new): (i32, i32) = (ctx.arg(1), ctx.arg(2));
+    let (old, new) = (ctx.arg::<i32>(1) as u8, ctx.arg::<i32>(2) as u8);
     if !watch::is_tcp(sock) {
         return 0;
     }
     match (old, new) {
         (_, SYN_SENT) => connect_begins(sock),
-        (SYN_SENT | SYN_RECV, ESTABLISHED) => {
-            if let Some((Followed { index, slot }, connect_ns)) = connect_succeeded(sock) {
-                // SAFETY: a live map value.
-                let slot = unsafe { &mut *slot };
-                slot.sequence = sequence::now(sock);
-                output::opened(index, slot, connect_ns);
-            }
-        }
+        (SYN_SENT | SYN_RECV, ESTABLISHED) => established(sock),
+        (SYN_SENT, CLOSE) if is_open(sock) => closed(sock),
         (SYN_SENT, CLOSE) => connect_failed(sock, SOCK_ERROR.load(sock) as u16),
         (_, LISTEN) => listeners::begins(sock),
         // A new server socket also comes from there (to SYN_RECV), as a copy that still has the cookie too.
@@ -80,6 +64,41 @@ pub fn connect_begins(sock: Typed<Sock>) {
         (*slot).role = ROLE_CLIENT;
         (*slot).phase = PHASE_CONNECTING;
     }
+}
+
+/// The handshake of a client is done. A server's socket has no slot before accept.
+#[inline(always)]
+fn established(sock: Typed<Sock>) {
+    if let Some((Followed { index, slot }, connect_ns)) = connect_succeeded(sock) {
+        // SAFETY: a live map value.
+        let slot = unsafe { &mut *slot };
+        slot.sequence = sequence::now(sock);
+        output::opened(index, slot, connect_ns);
+    } else if let Some(Followed { slot, .. }) = watch::followed(sock) {
+        // Its data went before. Of what it receives the number is known only now.
+        // SAFETY: a live map value.
+        unsafe { (*slot).sequence[RECEIVE] = sequence::now(sock)[RECEIVE] };
+    }
+}
+
+/// Data went with the SYN (TCP Fast Open), so the connection is one although nobody has answered: how long it took to
+/// connect is not told, as nothing waited for that.
+#[inline(always)]
+pub fn opened_early(sock: Typed<Sock>, followed: Followed) {
+    let Followed { index, slot } = followed;
+    // SAFETY: a live map value.
+    let slot = unsafe { &mut *slot };
+    slot.opened_ns = now_ns();
+    slot.phase = PHASE_OPEN;
+    watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    output::opened(index, slot, 0);
+}
+
+/// Whether a connection was told as open.
+#[inline(always)]
+fn is_open(sock: Typed<Sock>) -> bool {
+    // SAFETY: a live map value.
+    watch::followed(sock).is_some_and(|followed| unsafe { (*followed.slot).phase } == PHASE_OPEN)
 }
 
 /// The connection is there: the caller has to tell it, and how long it took.
@@ -142,12 +161,10 @@ fn broke(sock: Typed<Sock>) {
     closed(sock);
 }
 
-/// The end of a connection. One that was open before the probes and idle since has no slot: the agent
-/// knows it by its cookie.
+/// The end of a connection. One that nobody accepted has no slot, and one of which the walk is just making it.
 #[inline(always)]
 fn closed(sock: Typed<Sock>) {
     let Some(Followed { slot, .. }) = watch::followed(sock) else {
-        // Also before all programs are attached: the agent may have listed it as open by then.
         let record = Closed {
             connection: watch::cookie(sock),
             ..end(sock)

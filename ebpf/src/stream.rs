@@ -6,7 +6,7 @@ use crate::{
         LAST_DATA_TICKS, Message, Sock, TCP_CLOCK_NS, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE,
         TICK_NS, TcpSock, Typed, now_ns, tcp, ticks,
     },
-    output, sequence, unix_name,
+    output, sequence, socket_life, unix_name,
     watch::{self, Adopted, Before, Followed},
 };
 use core::ptr;
@@ -17,7 +17,7 @@ use sockmeter_abi::{
         ORIGIN_ADOPTED, ORIGIN_SEEN, PLACE_AFTER_END, PLACE_IN_ORDER, PLACE_OVERTAKES, ROLE_SERVER,
         SEGMENT, Segment,
     },
-    slot::{PHASE_CLOSED, PHASE_OPEN, Slot},
+    slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN, Slot},
 };
 
 /// Which functions of the kernel a call comes through. Each has programs of its own.
@@ -152,6 +152,9 @@ fn segment(
     };
     // SAFETY: a live map value.
     let slot = unsafe { &mut *followed.slot };
+    if lane != Lane::Unix && slot.phase == PHASE_CONNECTING {
+        socket_life::opened_early(sock, followed);
+    }
     let mut arrived_ns = 0;
     // Unix sockets keep neither times nor counts.
     if lane != Lane::Unix {
@@ -159,7 +162,8 @@ fn segment(
         if !tcp.0.is_null() {
             sequence::count_unseen(sock, tcp, slot, direction, length as u32);
             if direction == RECEIVE {
-                arrived_ns = arrival_ns(tcp, slot, time_ns);
+                // Taken, so that a call without a beginning does not inherit it.
+                arrived_ns = arrival_ns(tcp, core::mem::take(&mut slot.arrived_ns), time_ns);
             }
         }
     }
@@ -331,21 +335,22 @@ fn adopt(
     Some(followed)
 }
 
-/// When data last came into the socket; zero if that is not known.
+/// When data last came into the socket; zero if that is not known. `waited_ns`: when what waited at the call's
+/// beginning came, zero if nothing did.
 ///
 /// TCP's clock is exact, but besides by packets it is read anew by timers. The kernel also keeps the tick of the last
 /// data: where the two differ although a timer can have run, the tick is right. (Before, the tick is not to be
 /// trusted: in a virtual machine that had to wait for its processor, ticks lag behind.)
 #[inline(always)]
-fn arrival_ns(tcp: Typed<TcpSock>, slot: &Slot, time_ns: u64) -> u64 {
+fn arrival_ns(tcp: Typed<TcpSock>, waited_ns: u64, time_ns: u64) -> u64 {
     if !TCP_CLOCK_NS.present() || !LAST_DATA_TICKS.present() {
         return 0;
     }
-    let clock_ns = if slot.arrived_ns == 0 {
+    let clock_ns = if waited_ns == 0 {
         // The process waited for the data.
         TCP_CLOCK_NS.load(tcp)
     } else {
-        slot.arrived_ns
+        waited_ns
     };
     let tick_ns = TICK_NS.load();
     let age_ns = u64::from(ticks().wrapping_sub(LAST_DATA_TICKS.load(tcp))) * tick_ns;

@@ -5,7 +5,9 @@
 
 use crate::{
     kernel::{SOCK_STATE, Sock, Typed, UNIX_ACCEPT_ARITY, now_ns, sock_of, word},
-    socket_life, unix_name,
+    socket_life,
+    state::CLOSE,
+    unix_name,
     watch::{self, Followed},
 };
 use aya_ebpf::{
@@ -18,9 +20,6 @@ use sockmeter_abi::{
     slot::{PHASE_CONNECTING, PHASE_OPEN},
 };
 
-/// A socket that was never connected (`TCP_CLOSE`; Unix sockets use TCP's numbers).
-const UNCONNECTED: u8 = 7;
-
 /// The first of the kernel's own error numbers (`ERESTARTSYS`). They never reach a process: a signal came in
 /// between, after which the call is made again, or ends with `EINTR`.
 const RESTART_MIN: i32 = 512;
@@ -32,7 +31,7 @@ const GAVE_UP: u16 = 0;
 pub fn unix_connect_begin(ctx: FEntryContext) -> i32 {
     let sock = sock_of(ctx.arg(0));
     // One that is connected, or listens, stays what it is.
-    if watch::is_unix(sock) && SOCK_STATE.load(sock) == UNCONNECTED {
+    if watch::is_unix(sock) && SOCK_STATE.load(sock) == CLOSE {
         socket_life::connect_begins(sock);
     }
     0

@@ -13,6 +13,9 @@ connected_clients() { [ "$("${@:3}" ss -Htn state established "dport = :$2" | wc
 
 ip netns add far
 ip -n far link set lo up
+# With cookies, those that are turned away believe that they are connected.
+sysctl -q net.ipv4.tcp_syncookies=0
+ip netns exec far sysctl -q net.ipv4.tcp_syncookies=0
 FAR=(ip netns exec far)
 APART=("${FAR[@]}" unshare --pid --fork --kill-child)
 
@@ -30,8 +33,10 @@ queues stuck-later
 step "they accept"
 tell stuck accept
 tell far accept
-wait_for 20 "the queue to be empty" grep -q 'LISTEN *0' <(ss -Htln 'sport = :7200')
-wait_for 20 "the queue to be empty" grep -q 'LISTEN *0' <("${FAR[@]}" ss -Htln 'sport = :7200')
+# has_drained [WORD...]: nobody waits on port 7200, seen from where the command line WORD... leads.
+has_drained() { "$@" ss -Htln 'sport = :7200' | grep -q 'LISTEN *0'; }
+wait_for 20 "the queue to be empty" has_drained
+wait_for 20 "the queue to be empty" has_drained "${FAR[@]}"
 scrape accepted
 
 step "one that begins to listen under the agent; SO_REUSEPORT; one whose parent ends"
@@ -55,6 +60,27 @@ wait_for 70 "all to be connected" connected_clients 6 7201
 scrape connected
 for name in stuck-client far-client late-client; do tell "$name" use; done
 scrape used
+
+step "one that executes another program, which inherits the socket"
+python3 -c '
+import os, socket, sys, time
+listener = socket.create_server(("127.0.0.1", 7204), backlog=7)
+listener.set_inheritable(True)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.05)
+os.execv("/bin/sleep", ["sleep", "600"])' "$WORK/become" &
+HEIR=$!
+pid became "$HEIR"
+wait_for 20 "it to listen" listens 7204
+scrape before-exec
+touch "$WORK/become"
+has_become() { [ "$(cat "/proc/$HEIR/comm")" = sleep ]; }
+wait_for 20 "it to be another program" has_become
+# Until the old program is forgotten.
+sleep 1.5
+scrape after-exec
+scrape long-after-exec
+kill "$HEIR"
 
 step "one stops to listen, one ends"
 tell stuck deaf

@@ -18,7 +18,7 @@ tell idle "get 20 /ok"
 start_driver half 127.0.0.1:8080
 tell half "open 1"
 tell half "half /users/1"
-# Its rest is read in some 350 calls: after 1,000 calls without a message a joined connection is given up.
+# Long: its rest is read in some 350 calls.
 truncate -s 20000000 "$WORK/www/middle"
 hold middle -- client 127.0.0.1:8080 1 --download /middle
 hold bound -- client 127.0.0.1:8080 3 --bind 127.0.0.1:0
@@ -93,7 +93,8 @@ kill -TERM "${DRIVER_PID[shared]}"
 wait_for 20 "nginx to close" nobody_connected 8080
 wait_for 20 "the servers to close" nobody_connected 7100
 wait_for 20 "the servers to close" nobody_connected 7107
-wait_for 20 "the far servers to close" test -z "$(ip netns exec far ss -Htn state established state close-wait)"
+far_closed() { [ -z "$(ip netns exec far ss -Htn state established state close-wait)" ]; }
+wait_for 20 "the far servers to close" far_closed
 sleep 0.3
 scrape closed
 curl -fsS "$METRICS/health" >"$OUT/closed.health"

@@ -13,6 +13,7 @@
 import argparse
 import json
 import os
+import select
 import selectors
 import socket
 import sys
@@ -62,6 +63,8 @@ def connect():
     if told.nowait:
         connection.setblocking(False)
         connection.connect_ex(told.place)
+        # One handshake after the other: several at a time fill the queue of requests, which is another matter.
+        select.select([], [connection], [], 0.1)
     else:
         connection.connect(told.place)
     return connection

@@ -89,7 +89,8 @@ step "half a request, and the client is killed"
 start_driver halfkilled 127.0.0.1:8080
 tell halfkilled "open 1"
 tell halfkilled "half /ok"
-wait_for 20 "nginx to accept" test -n "$(ss -Htn state established 'sport = :8080')"
+is_connected() { [ "$(connected 8080)" -gt 0 ]; }
+wait_for 20 "nginx to accept" is_connected
 scrape halfkilled-before
 kill_driver halfkilled
 wait_for 20 "nginx to close" nobody_connected 8080
@@ -126,6 +127,20 @@ cat <&3 >"$OUT/noise.answer"
 exec 3>&-
 wait_for 20 "nginx to close" nobody_connected 8080
 scrape noise
+
+step "requests that go with the SYN, and one of them to a port where nobody listens"
+modprobe sch_netem
+echo 3 >/proc/sys/net/ipv4/tcp_fastopen
+python3 tests/guest/fast_open.py server 8094 2>"$OUT/fast_open_server.log" &
+wait_for 20 "its server to listen" listens 8094
+tc qdisc add dev lo root netem delay 50ms
+python3 tests/guest/fast_open.py client 8094 9 "$OUT/early.json" 2>"$OUT/early.log" &
+EARLY_PID=$!
+pid early $EARLY_PID
+wait $EARLY_PID
+tc qdisc del dev lo root
+sleep 0.3
+scrape early
 
 step "ab and wrk"
 : >"$OUT/access"

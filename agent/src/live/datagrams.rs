@@ -3,12 +3,9 @@
 //! The runs are listed before the ring is drained and read after it: whatever started a run that is listed
 //! has then been told, and the end of one takes it out of the table.
 
-use super::PROC;
+use super::is_there;
 use crate::records::datagrams::{DatagramTable, Datagrams, Moved, Run};
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    path::Path,
-};
+use std::collections::{HashMap, hash_map::Entry};
 
 /// What was told of the runs in the table.
 #[derive(Default)]
@@ -58,9 +55,8 @@ pub(super) fn stale(runs: Vec<Run>) -> Vec<Run> {
         let newest = newest.entry(run.pid).or_default();
         *newest = age(run).max(*newest);
     }
-    let is_gone = |pid: u32| !Path::new(PROC).join(pid.to_string()).exists();
     runs.into_iter()
-        .filter(|run| newest.get(&run.pid) != Some(&age(run)) || is_gone(run.pid))
+        .filter(|run| newest.get(&run.pid) != Some(&age(run)) || !is_there(run.pid))
         .collect()
 }
 

@@ -1,8 +1,8 @@
 //! Listening sockets: reads their accept queues when somebody asks, and finds their holders again.
 
-use super::{Live, LiveError, PROC, now_ns};
+use super::{Live, LiveError, is_there, now_ns};
 use crate::records::{ConnectionId, Listener, Record};
-use std::{collections::HashMap, io, path::Path};
+use std::{collections::HashMap, io};
 
 /// After this long without a walk, the next question begins one: a process may have closed a listening socket
 /// that its child still serves.
@@ -14,7 +14,7 @@ const WALK_AGAIN_NS: u64 = 5_000_000_000;
 /// What was told of listening sockets.
 #[derive(Default)]
 pub(super) struct Listening {
-    /// As it was told last, by cookie; without its time.
+    /// As it was told last, by cookie, to tell which have gone; without its time.
     told: HashMap<u64, Listener>,
     walked_ns: u64,
     /// What fails is said once: walks,
@@ -55,24 +55,22 @@ impl Listening {
 }
 
 impl Live {
-    /// Tells the pipeline every listening socket that has changed since the last time.
+    /// Tells the pipeline every listening socket whose holder lives, changed or not: the holder may have become
+    /// another program.
     pub(super) fn read_listeners(&mut self) -> Result<(), LiveError> {
-        let is_homeless = self.listening_now()?.iter().any(|(_, pid)| !lives(*pid));
+        let mut held = self.held_listeners()?;
+        let is_homeless = held.iter().any(|(_, is_held)| !is_held);
         if self.listening.is_due(now_ns(), is_homeless) {
             self.walk();
+            held = self.held_listeners()?;
         }
         let mut gone: HashMap<u64, Listener> = std::mem::take(&mut self.listening.told);
-        for (cookie, pid) in self.listening_now()? {
-            if !lives(pid) {
-                continue;
-            }
+        for (cookie, _) in held.into_iter().filter(|(_, is_held)| *is_held) {
             let Some(now) = self.read_listener(cookie) else {
                 continue;
             };
-            let before = gone.remove(&cookie);
-            if before.as_ref() != Some(&now) {
-                self.tell_listener(now.clone());
-            }
+            gone.remove(&cookie);
+            self.tell_listener(now.clone());
             self.listening.told.insert(cookie, now);
         }
         for (_, known) in gone {
@@ -87,12 +85,12 @@ impl Live {
         Ok(())
     }
 
-    /// Cookies and holders.
-    fn listening_now(&self) -> Result<Vec<(u64, u32)>, LiveError> {
+    /// Cookies, and whether their holders live.
+    fn held_listeners(&self) -> Result<Vec<(u64, bool)>, LiveError> {
         let cookies = self.maps.listeners()?;
         Ok(cookies
             .into_iter()
-            .filter_map(|cookie| Some((cookie, self.maps.listener(cookie)?.pid)))
+            .filter_map(|cookie| Some((cookie, is_there(self.maps.listener(cookie)?.pid))))
             .collect())
     }
 
@@ -138,8 +136,4 @@ impl Live {
             time_ns: 0,
         })
     }
-}
-
-fn lives(pid: u32) -> bool {
-    Path::new(PROC).join(pid.to_string()).exists()
 }

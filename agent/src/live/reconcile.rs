@@ -6,6 +6,7 @@ use crate::records::{
     Address, ConnectionId, Record, Table, Transport, datagrams::Run, endpoints, role,
 };
 use sockmeter_abi::{
+    field::{LOSS_NO_RUN, LOSS_NO_RUN_BYTES, LOSS_NO_SLOT, LOSS_NO_SLOT_BYTES},
     record::{ORIGIN_ADOPTED, PROCESS_ENDED},
     slot::{PHASE_ABANDONED, PHASE_CLOSED, PHASE_OPEN, Slot},
 };
@@ -32,13 +33,25 @@ impl Live {
         self.reconcile_losses()
     }
 
-    /// Looks whether something was lost since the last time, and if so compares everything.
+    /// Looks whether something was lost since the last time, and if so finds out what.
     pub(super) fn reconcile_losses(&mut self) -> Result<(), LiveError> {
         let losses = self.maps.losses()?;
         if losses == self.losses {
             return Ok(());
         }
         let before = std::mem::replace(&mut self.losses, losses);
+        if is_told_by_tables(&losses, &before) {
+            self.compare()?;
+        }
+        if lost_ends(&losses) != lost_ends(&before) {
+            self.end_lost_processes();
+        }
+        self.push(Record::Losses(losses));
+        Ok(())
+    }
+
+    /// Compares the kernel's tables with what was told.
+    fn compare(&mut self) -> Result<(), LiveError> {
         let (time_ns, table) = (now_ns(), self.table());
         // A call is counted before its record is written: let those that are in between finish.
         std::thread::sleep(IN_BETWEEN);
@@ -58,10 +71,6 @@ impl Live {
             self.settle_slot(index, &slot)?;
         }
         self.finish_lost_runs();
-        if lost_ends(&losses) != lost_ends(&before) {
-            self.end_lost_processes();
-        }
-        self.push(Record::Losses(losses));
         Ok(())
     }
 
@@ -160,6 +169,18 @@ impl Live {
             }
         }
     }
+}
+
+/// Whether a record was lost. What found no place in a table is lost for good: no comparison tells more of it.
+fn is_told_by_tables(losses: &[u64], before: &[u64]) -> bool {
+    const WITHOUT_PLACE: [usize; 4] = [
+        LOSS_NO_SLOT,
+        LOSS_NO_SLOT_BYTES,
+        LOSS_NO_RUN,
+        LOSS_NO_RUN_BYTES,
+    ];
+    let mut pairs = losses.iter().zip(before).enumerate();
+    pairs.any(|(at, (now, before))| now != before && !WITHOUT_PLACE.contains(&at))
 }
 
 /// How many records of processes' ends were lost.

@@ -13,7 +13,7 @@ impl Pipeline {
         } = *moved;
         let program = self.identity.program_since(pid, start_boottime_ns);
         let process = self.series_of(program);
-        for (direction, (datagrams, bytes)) in [Direction::Receive, Direction::Transmit]
+        for (direction, (datagrams, bytes)) in Direction::BOTH
             .into_iter()
             .zip(datagrams.into_iter().zip(bytes))
         {

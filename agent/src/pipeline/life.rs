@@ -108,7 +108,8 @@ impl Pipeline {
                 remote,
             },
         );
-        if role == Role::Client && !adopted {
+        // Nobody waited for the connection if it took no time: its data went with the SYN.
+        if role == Role::Client && !adopted && connect_ns > 0 {
             let (_, process) = self.process(pid);
             self.series.connect_duration(process, transport, connect_ns);
         }
@@ -188,8 +189,8 @@ impl Pipeline {
         if ended.is_empty() {
             return;
         }
+        self.unlisten_all(&ended);
         for program in &ended {
-            self.unlisten_all(*program);
             if let Some(process) = self.processes.remove(program) {
                 self.series.end_process(process, self.now_ns);
             }

@@ -7,7 +7,7 @@ use crate::{
     records::Listener,
     series::{AcceptQueue, ProcessKey},
 };
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// A listening socket, as it was told last.
 #[derive(Clone, Copy)]
@@ -73,13 +73,13 @@ impl Pipeline {
             .accept_queue(known.process, known.port, Some(known.queue), None);
     }
 
-    /// The program's last process has ended; if a socket of it lives on, it will be told again, with its new holder.
-    pub(super) fn unlisten_all(&mut self, program: ProgramKey) {
+    /// The programs' last processes have ended; a socket of theirs that lives on will be told again, with its holder.
+    pub(super) fn unlisten_all(&mut self, ended: &BTreeSet<ProgramKey>) {
         let sockets: Vec<ConnectionId> = self
             .listeners
             .0
             .iter()
-            .filter(|(_, known)| known.program == program)
+            .filter(|(_, known)| ended.contains(&known.program))
             .map(|(socket, _)| *socket)
             .collect();
         for socket in sockets {

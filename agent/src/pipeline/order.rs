@@ -18,6 +18,9 @@ const WAITING_MAX: usize = 16;
 impl Pipeline {
     /// Takes segments in the order in which their calls moved bytes.
     pub(super) fn ordered(&mut self, mut segment: Segment<'_>, steer: &mut impl Steer) {
+        if self.waiting.is_empty() && !segment.overtakes {
+            return self.segment(&segment, steer);
+        }
         let id = segment.connection;
         let (mut waiting, mut is_ending) = (0, false);
         if let Some(Connection { talk, .. }) = self.connections.get_mut(id) {
@@ -31,11 +34,13 @@ impl Pipeline {
                 return self.release(id, steer);
             }
         }
-        if is_ending {
+        if is_ending && waiting == 0 {
             self.segment(&segment, steer);
             return self.release(id, steer);
         }
-        if segment.overtakes && waiting < WAITING_MAX && self.wait(&segment) {
+        // What comes behind others that wait is not before them because an end waits as well.
+        let waits = segment.overtakes || is_ending;
+        if waits && waiting < WAITING_MAX && self.wait(&segment) {
             return;
         }
         // The record that was waited for was lost.

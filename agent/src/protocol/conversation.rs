@@ -7,7 +7,7 @@ pub use account::{Account, Reading};
 
 use super::{ALL, Loss, Message, Piece, Protocol, RECOGNITION_BYTES_MAX, Speaker, Start, Step};
 use crate::connections::{Direction, Role};
-use account::{decided, length, lost, of, opaque, unrecognised, unrecognised_bytes};
+use account::{decided, lost, of, opaque, unrecognised, unrecognised_bytes};
 use opening::{Opening, Verdict, recognise};
 
 /// A connection that was open before the agent is given up when its direction turned this often, as far as it was
@@ -154,7 +154,7 @@ impl Conversation {
     ) -> Reading {
         match &mut self.state {
             State::Known(_) => Reading::of(self.read_known(direction, piece, moment, emit)),
-            State::Opaque => Reading::of(opaque(length(piece))),
+            State::Opaque => Reading::of(opaque(piece.length_bytes())),
             State::Unrecognised => Reading::of(unrecognised(piece)),
             State::Opening(_) => self.open(direction, piece, moment, emit),
             State::Adrift { .. } => Reading::of(self.look(direction, piece, moment, emit)),
@@ -217,7 +217,7 @@ impl Conversation {
             // The beginning was missed: from here it is as if joined in the middle.
             self.state = State::joined();
             return Reading {
-                moved: lost(length(piece)),
+                moved: lost(piece.length_bytes()),
                 kept: Some(decided(kept_bytes, direction, lost(before_bytes))),
             };
         };
@@ -255,7 +255,7 @@ impl Conversation {
             }
             Verdict::Tls => {
                 self.state = State::Opaque;
-                (opaque(length(piece)), opaque(before_bytes))
+                (opaque(piece.length_bytes()), opaque(before_bytes))
             }
             Verdict::Nothing | Verdict::NeedMore => {
                 self.state = State::Unrecognised;
@@ -329,7 +329,7 @@ impl Conversation {
             self.state = State::Unrecognised;
             return unrecognised(piece);
         }
-        lost(length(piece))
+        lost(piece.length_bytes())
     }
 
     /// A request is there, but which answer is its own cannot be told.

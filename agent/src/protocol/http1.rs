@@ -30,7 +30,7 @@ use super::{Consumed, Kind, Loss, Message, Piece, Protocol, Recognition, Speaker
 use adrift::Adrift;
 use head::Method;
 use messages::tell;
-use place::{Place, Side, behind, length, lost, sum, total};
+use place::{Place, Side, behind, lost, sum, total};
 use std::collections::VecDeque;
 
 /// HTTP/1 in the list of protocols.
@@ -100,7 +100,7 @@ impl Protocol for Reader {
         }
         let mut consumed = Consumed::default();
         let mut rest = piece;
-        while length(rest) > 0 {
+        while rest.length_bytes() > 0 {
             let taken = self.advance(speaker, rest, emit);
             rest = behind(rest, total(taken));
             consumed = sum(consumed, taken);
@@ -166,12 +166,12 @@ impl Reader {
     fn advance(&mut self, speaker: Speaker, rest: Piece<'_>, emit: &mut Emit<'_>) -> Consumed {
         match self.mode {
             Mode::Opaque => Consumed {
-                opaque_bytes: length(rest),
+                opaque_bytes: rest.length_bytes(),
                 ..Consumed::default()
             },
-            Mode::Adrift(_) => lost(length(rest)),
+            Mode::Adrift(_) => lost(rest.length_bytes()),
             Mode::Http => match self.side(speaker).place {
-                Place::Unknown => lost(length(rest)),
+                Place::Unknown => lost(rest.length_bytes()),
                 Place::Between => self.begin_message(speaker, rest, emit),
                 Place::Head => self.read_head(speaker, rest, emit),
                 Place::Length(_) | Place::Chunked(_) | Place::UntilNext => {

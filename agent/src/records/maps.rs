@@ -1,6 +1,6 @@
 //! The kernel's maps: the ring of records, the table of connections, the loss counters.
 //!
-//! The only unsafe code of the agent: a view of shared memory.
+//! The only unsafe code of the agent but one call in `memory.rs`: a view of shared memory.
 
 #![allow(
     unsafe_code,
@@ -134,7 +134,7 @@ impl KernelMaps {
         keys.collect::<Result<_, _>>().map_err(refused(LISTENERS))
     }
 
-    /// A listening socket; `None` if it does not listen any more.
+    /// A listening socket as it was read last; `None` if it is not in the table.
     pub fn listener(&self, cookie: u64) -> Option<Listener> {
         let words = self.listeners.get(&cookie, 0).ok()?;
         Listener::read_from_bytes(words.as_bytes()).ok()
@@ -146,7 +146,7 @@ impl KernelMaps {
         let _ = self.listeners.remove(&cookie);
     }
 
-    /// Listening sockets that found no room in the table.
+    /// How often a listening socket found no room in the table: at its beginning, and whenever a walk comes by it.
     ///
     /// # Errors
     /// The kernel's.

@@ -129,7 +129,6 @@ impl Series {
         let Some(Process { owner, .. }) = self.processes.get_mut(process) else {
             return self.late();
         };
-        let owner = Arc::clone(owner);
-        self.accept.change(&owner, port, was, is);
+        self.accept.change(owner, port, was, is);
     }
 }

@@ -84,7 +84,7 @@ pub const ALL: &[Metric] = &[
     counter("sockmeter_payload_bytes_total", Some("bytes"), "Bytes of connections by what the protocol readers made of them.", &["outcome", "protocol", "direction"]),
     unit("bytes", gauge("sockmeter_payload_pending_bytes", "First bytes of open connections that do not tell a protocol yet: they have no outcome so far.", &["direction"])),
     agent(counter("sockmeter_records_lost_total", None, "Kernel records and observations that could not be counted, by reason.", &["reason"])),
-    agent(counter("sockmeter_untracked_bytes_total", Some("bytes"), "Bytes on connections, or in datagrams of processes, for which the kernel side's tables had no room.", &[])),
+    agent(counter("sockmeter_untracked_bytes_total", Some("bytes"), "Bytes on connections, or in datagrams of processes, for which the kernel side's tables had no room, and of multipath TCP.", &[])),
     agent(gauge("sockmeter_series", "Label sets that a metric has now, without the overflow series.", &["metric"])),
     agent(counter("sockmeter_series_overflow_total", None, "Observations that went to a metric's overflow series because the metric has reached its limit.", &["metric"])),
     agent(gauge("sockmeter_probe_attached", "1 if the kernel program is attached, 0 if it is not.", &["program", "family", "kind"])),

@@ -99,9 +99,10 @@ macro_rules! kernel_arities {
 pub const LOSS_COUNTERS: usize = 16;
 /// Those of them that are in use: the first ones.
 pub const LOSS_COUNTERS_USED: usize = 11;
-/// Connections for which no slot was free.
+/// Attempts to follow a connection for which no slot was free: one at its beginning, or one at each call and walk that
+/// comes by it.
 pub const LOSS_NO_SLOT: usize = 0;
-/// Bytes moved on connections without a slot.
+/// Bytes moved on connections without a slot, which those of multipath TCP never have.
 pub const LOSS_NO_SLOT_BYTES: usize = 7;
 /// Datagrams of processes that found no room in the table of runs.
 pub const LOSS_NO_RUN: usize = 9;

@@ -21,7 +21,7 @@ pub const PROCESS_ENDED: u16 = 6;
 /// [`RunMark`]: a program uses datagrams, or will use no more. (7 is taken by a loss counter.)
 pub const RUN_MARK: u16 = 8;
 
-/// The role is not known to the kernel side: the connection was open before the probes.
+/// The role is not known to the kernel side: the connection was open before the probes, or is one of a pair of sockets.
 pub const ROLE_UNKNOWN: u8 = 0;
 /// The connection came from a listening socket.
 pub const ROLE_SERVER: u8 = 1;
@@ -30,7 +30,7 @@ pub const ROLE_CLIENT: u8 = 2;
 
 /// `Opened::origin`: the probes saw the connection begin.
 pub const ORIGIN_SEEN: u8 = 0;
-/// `Opened::origin`: the connection was there before the probes; its first use was seen now.
+/// `Opened::origin`: the connection was there before the probes; its first use was seen, or the walk came by it.
 pub const ORIGIN_ADOPTED: u8 = 1;
 
 /// `Segment::transport`, `Closed::transport`: TCP.
@@ -91,7 +91,7 @@ pub struct Opened {
     pub connection: u64,
     /// When it was established (client) or accepted (server).
     pub time_ns: u64,
-    /// Client: from SYN to established. Server: zero.
+    /// Client: from SYN to established; zero if data went with the SYN. Server: zero.
     pub connect_ns: u64,
     /// The process that connected or accepted.
     pub pid: u32,

@@ -65,7 +65,8 @@ pub struct Slot {
     pub errno: u16,
     /// Always zero.
     pub reserved2: u32,
-    /// TCP's number of the next byte that is received, and transmitted, as it was after the last such call.
+    /// TCP's number of the next byte that is received, and transmitted, as it was after the last such call; zero
+    /// before it is known.
     pub sequence: [u32; 2],
     /// When the data that waits at the beginning of a receive call arrived; zero if none does.
     pub arrived_ns: u64,

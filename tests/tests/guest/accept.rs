@@ -206,3 +206,22 @@ fn rule_19_a_connect_that_is_under_way_at_the_start_is_a_clients() {
         }
     }
 }
+
+#[test]
+fn a_program_that_inherits_a_listening_socket_by_exec_has_its_queue() {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    for (when, name) in [
+        ("before-exec", "python3.11"),
+        ("after-exec", "sleep"),
+        ("long-after-exec", "sleep"),
+    ] {
+        let scrape = scenario.scrape(when);
+        let labels = [
+            ("process_pid", scenario.pid("became")),
+            ("process_executable_name", name),
+            ("server_port", "7204"),
+        ];
+        checks.equal(when, scrape.sum(LIMIT, &labels), 7.0);
+    }
+}

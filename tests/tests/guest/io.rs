@@ -146,6 +146,24 @@ paths! {
 }
 
 #[test]
+fn rule_21_bytes_over_mptcp_are_said_to_be_untracked() {
+    let scenario = scenario();
+    let at = number(&scenario, "MPTCP");
+    let scrapes = [at - 1, at].map(|number| number.to_string());
+    let scrapes = scrapes.each_ref().map(String::as_str);
+    let got = scenario.rise(scrapes, "sockmeter_untracked_bytes_total", &[]);
+    let moved = |role| {
+        let Said { sent, received, .. } =
+            Said::parse(role, &scenario.text(&format!("{at}.{role}")));
+        sent + received
+    };
+    let want: f64 = ["server", "client"].into_iter().map(moved).sum();
+    // The large download and the upload, at both ends.
+    assert!(want > 300_000.0, "{want}");
+    assert_eq!(got, want);
+}
+
+#[test]
 fn every_path_of_the_program_has_a_test() {
     let cases = scenario().text("cases");
     assert_eq!(cases.lines().collect::<Vec<_>>(), TESTED);

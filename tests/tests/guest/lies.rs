@@ -1,6 +1,8 @@
 //! HTTP that lies: what liars made is counted as far as the servers' own logs tell, and an honest client's counts are
 //! exact. The script is `tests/guest/lies.sh`, the lies are in `tests/guest/liar.py`.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::checks::Checks;
@@ -37,6 +39,50 @@ fn counts(scrape: &Scrape, pid: &str) -> [f64; 3] {
         scrape.sum(UNANSWERED, &labels),
         scrape.sum(UNPAIRED, &labels),
     ]
+}
+
+/// Exchanges besides the honest client's, by status.
+fn statuses(scrape: &Scrape, pid: &str) -> BTreeMap<String, f64> {
+    let mut counts = BTreeMap::new();
+    for sample in scrape.samples(SERVED, &[("process_pid", pid)]) {
+        if sample.labels.get(ROUTE).is_none_or(|route| route != "/ok") {
+            let status = sample.labels.get(STATUS).cloned().unwrap_or_default();
+            *counts.entry(status).or_default() += sample.value;
+        }
+    }
+    counts
+}
+
+/// No exchange has a status that the liar did not get, and none more often: an honest request came `first`.
+#[track_caller]
+fn no_status_is_made_up(server: &str, first: &str) {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    let pid = scenario.pid(server);
+    let mut before = statuses(&scenario.scrape(&format!("{server}-before")), pid);
+    for (number, sample) in samples(&scenario, server).iter().enumerate() {
+        let after = statuses(&scenario.scrape(&format!("{server}-{number}")), pid);
+        let answers = sample["answers"].as_array().unwrap().iter();
+        let got: Vec<&str> = answers.filter_map(Value::as_str).chain([first]).collect();
+        for (status, now) in &after {
+            let counted = now - before.get(status).copied().unwrap_or_default();
+            let most = got.iter().filter(|one| *one == status).count() as f64;
+            let least = if status == first { 1.0 } else { 0.0 };
+            let what = format!("{}: {status}", sample["name"]);
+            checks.between(&what, counted, least, most);
+        }
+        before = after;
+    }
+}
+
+#[test]
+fn no_status_is_made_up_of_lies_to_nginx() {
+    no_status_is_made_up("nginx", "201");
+}
+
+#[test]
+fn no_status_is_made_up_of_lies_to_http_server() {
+    no_status_is_made_up("python", "200");
 }
 
 /// Each line of the server's log is an exchange, a request that is counted as unanswered, or an answer that is counted

@@ -14,35 +14,32 @@ fn server_agrees(name: &'static str) -> Step {
     step
 }
 
+/// A server of which every accept is seen: none of its calls waited when the agent came.
+fn event_server_agrees(name: &'static str) -> Step {
+    let mut step = server_agrees(name);
+    let accepted = step.connections(name, "server");
+    step.checks.equal("connections", accepted, [5.0, 0.0]);
+    step
+}
+
 #[test]
 fn java_agrees() {
-    let mut step = server_agrees("java");
-    step.uploads_took_as_logged("java", 1.0);
-    let accepted = step.connections("java", "server");
-    step.checks.equal("connections", accepted, [5.0, 0.0]);
+    event_server_agrees("java").uploads_took_as_logged("java", 1.0);
 }
 
 #[test]
 fn node_agrees() {
-    let mut step = server_agrees("node");
-    step.uploads_took_as_logged("node", 1.0);
-    let accepted = step.connections("node", "server");
-    step.checks.equal("connections", accepted, [5.0, 0.0]);
+    event_server_agrees("node").uploads_took_as_logged("node", 1.0);
 }
 
 #[test]
 fn go_agrees() {
-    let mut step = server_agrees("go");
-    step.uploads_took_as_logged("go", 1.0);
-    let accepted = step.connections("go", "server");
-    step.checks.equal("connections", accepted, [5.0, 0.0]);
+    event_server_agrees("go").uploads_took_as_logged("go", 1.0);
 }
 
 #[test]
 fn uvicorn_with_two_workers_agrees() {
-    let mut step = server_agrees("uvicorn");
-    let accepted = step.connections("uvicorn", "server");
-    step.checks.equal("connections", accepted, [5.0, 0.0]);
+    event_server_agrees("uvicorn");
 }
 
 #[test]

@@ -71,3 +71,20 @@ fn a_scrape_shows_no_connection_that_has_ended() {
     );
     assert_eq!(bench.pipeline.connections_open(), 0);
 }
+
+#[test]
+fn what_comes_behind_what_waits_keeps_its_place_when_an_end_waits_too() {
+    let mut bench = Bench::new();
+    bench.opened(Role::Client, false);
+    let (first, second) = OK.split_at(30);
+    bench.overtakes = true;
+    bench.receive(first);
+    bench.positions = [OK.len() as u64, GET.len() as u64];
+    bench.closed();
+    bench.overtakes = false;
+    bench.positions = [first.len() as u64, 0];
+    bench.receive(second);
+    bench.transmit(GET);
+    assert_eq!(bench.series(ANSWERED), ONE);
+    assert_eq!(bench.pipeline.connections_open(), 0);
+}

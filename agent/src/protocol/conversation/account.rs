@@ -101,17 +101,10 @@ pub(super) fn of(accounts: &mut [Account; 2], direction: Direction) -> &mut Acco
     }
 }
 
-pub(super) fn length(piece: Piece<'_>) -> u64 {
-    match piece {
-        Piece::Bytes(bytes) => bytes.len() as u64,
-        Piece::Unseen(bytes) | Piece::Lost(bytes) => bytes,
-    }
-}
-
 pub(super) fn unrecognised(piece: Piece<'_>) -> Account {
     match piece {
         Piece::Lost(bytes) => lost(bytes),
-        piece => unrecognised_bytes(length(piece)),
+        piece => unrecognised_bytes(piece.length_bytes()),
     }
 }
 

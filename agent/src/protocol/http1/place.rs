@@ -85,7 +85,7 @@ impl Side {
     pub(super) fn read_body(&mut self, piece: Piece<'_>) -> (Consumed, Moved) {
         match (&mut self.place, piece) {
             (Place::Length(left), _) => {
-                let taken = length(piece).min(*left);
+                let taken = piece.length_bytes().min(*left);
                 *left -= taken;
                 let moved = if *left == 0 { Moved::Ended } else { Moved::On };
                 (body_bytes(piece, taken), moved)
@@ -108,19 +108,11 @@ impl Side {
                 };
                 (body_bytes(piece, taken), moved)
             }
-            (Place::UntilNext, _) => (body_bytes(piece, length(piece)), Moved::On),
+            (Place::UntilNext, _) => (body_bytes(piece, piece.length_bytes()), Moved::On),
             (Place::Unknown | Place::Between | Place::Head, _) => {
                 (Consumed::default(), Moved::Broken(Loss::Malformed))
             }
         }
-    }
-}
-
-/// A piece's length.
-pub(super) const fn length(piece: Piece<'_>) -> u64 {
-    match piece {
-        Piece::Bytes(bytes) => bytes.len() as u64,
-        Piece::Unseen(bytes) | Piece::Lost(bytes) => bytes,
     }
 }
 

@@ -26,8 +26,6 @@ pub(crate) struct Case {
     /// Whether what was received can be compared with what was sent.
     pub(crate) content: bool,
     pub(crate) kind: Kind,
-    /// Bytes are sent as urgent.
-    pub(crate) urgent: bool,
     /// Bytes of the large download, and of the upload.
     pub(crate) bodies: [usize; 2],
     pub(crate) ending: Ending,
@@ -65,7 +63,6 @@ const READ_WRITE: Case = Case {
     exact: false,
     content: true,
     kind: Kind::Tcp,
-    urgent: false,
     bodies: [100_000, 50_000],
     ending: Ending::Close,
 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::calls::{Socket, options, receive};
+use crate::calls::{Socket, options};
 use crate::cases::{Case, Ending};
 use crate::messages::{Connection, Sent, body, head};
 
@@ -113,7 +113,6 @@ fn answer_all(case: &Case, connection: &mut Connection, done: &mut Done) -> io::
         let [_, path] = request.words;
         let [began, _] = request.times;
         done.requests += 1;
-        take_urgent(case, connection);
         if path == "/last" && case.ending == Ending::HalfClose {
             connection.receive_some(1)?;
         }
@@ -156,13 +155,6 @@ fn is_reset_behind(case: &Case) -> bool {
     matches!(case.ending, ResetAfter | ResetBefore | ResetDuring)
 }
 
-/// A byte that was sent as urgent may be in the stream instead, or be behind; nothing depends on it.
-fn take_urgent(case: &Case, connection: &Connection) {
-    if case.urgent {
-        let _ = receive::urgent(connection.socket());
-    }
-}
-
 /// Lets the client see what was sent, then breaks off.
 fn reset(connection: &Connection) -> io::Result<()> {
     sleep(PAUSE);
@@ -177,10 +169,10 @@ fn is_gone(fault: &io::Error) -> bool {
 }
 
 fn ask_all(case: &Case, connection: &mut Connection, done: &mut Done) -> io::Result<()> {
-    ask(case, connection, done, &["GET /small"], 0)?;
-    ask(case, connection, done, &["GET /download"], 0)?;
-    ask(case, connection, done, &["POST /upload"], case.bodies[1])?;
-    ask(case, connection, done, &["GET /small", "GET /missing"], 0)?;
+    ask(connection, done, &["GET /small"], 0)?;
+    ask(connection, done, &["GET /download"], 0)?;
+    ask(connection, done, &["POST /upload"], case.bodies[1])?;
+    ask(connection, done, &["GET /small", "GET /missing"], 0)?;
     if case.ending == Ending::CloseWithin {
         connection.send(&head("GET /endless HTTP/1.1", 0), &[], || {})?;
         done.requests += 1;
@@ -193,7 +185,6 @@ fn ask_all(case: &Case, connection: &mut Connection, done: &mut Done) -> io::Res
 
 /// Sends requests in one go, then receives their answers.
 fn ask(
-    case: &Case,
     connection: &mut Connection,
     done: &mut Done,
     requests: &[&str],
@@ -211,7 +202,6 @@ fn ask(
         let response = connection.receive()?.ok_or(ErrorKind::UnexpectedEof)?;
         let ([_, status], [_, ended]) = (response.words, response.times);
         done.answered(&status, &[began, ended]);
-        take_urgent(case, connection);
     }
     Ok(())
 }

@@ -24,8 +24,8 @@ pub(crate) struct Said {
     pub(crate) fault: Option<String>,
     pub(crate) unsupported: Option<String>,
     statuses: Statuses,
-    sent: f64,
-    received: f64,
+    pub(crate) sent: f64,
+    pub(crate) received: f64,
     /// Of the exchanges that did not break off, in order: see the program `io`.
     times: Vec<Vec<f64>>,
 }

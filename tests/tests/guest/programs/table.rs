@@ -255,10 +255,10 @@ sockmeter shows with their own accounts; its last test writes this page. Every s
     text.push_str(
         "
 curl's own counts agree with its series in every run, and wrk's but for the requests that it does not wait for at its
-end. Behind nginx, php-fpm speaks FastCGI: its bytes are exact, and `unrecognised`. Its three workers, as those of Apache
-prefork, wait in `accept` when the agent starts, and a call that has begun is not seen to return: the first connection
-of each is counted as adopted, not as opened. Its requests are measured all the same; if it is no HTTP, its bytes are
-`lost`, not `unrecognised`.
+end. Behind nginx, php-fpm speaks FastCGI: its bytes are exact, and `unrecognised`. Its workers, as those of Apache
+prefork, wait in `accept` when the agent starts, and a call that has begun is not seen to return. Over TCP the first
+connection of each is known to be new at its first use. Over a Unix socket it is counted as adopted, not as opened;
+HTTP on it is measured all the same, and of anything else the bytes are `lost`, not `unrecognised`.
 
 Where an account says something else, and why:
 

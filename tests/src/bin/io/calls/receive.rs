@@ -131,11 +131,6 @@ pub(crate) fn nonblocking(mut socket: &Socket, buffer: &mut [u8]) -> io::Result<
     }
 }
 
-/// Takes what was sent as urgent, if something was.
-pub(crate) fn urgent(socket: &Socket) -> io::Result<usize> {
-    recv_with(socket, &mut [0], libc::MSG_OOB | libc::MSG_DONTWAIT)
-}
-
 /// For a case that does not need more than a function.
 pub(crate) fn plain(
     call: fn(&Socket, &mut [u8]) -> io::Result<usize>,
