@@ -156,3 +156,43 @@ fn wrk_agrees() {
     let own = reported(&format!("{head} "), "\n", " ");
     load_agrees("wrk", ["ab", "wrk"], own);
 }
+
+#[test]
+fn requests_that_go_with_the_syn() {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    let own = scenario.json("early.json");
+    let count = |name: &str| own[name].as_f64().unwrap();
+    // The first has no cookie yet; the last is refused.
+    checks.equal("early", count("early"), 9.0);
+    checks.equal("answered", count("answered"), 9.0);
+    checks.equal("refused", count("refused"), 1.0);
+    let scrape = scenario.scrape("early");
+    let pid = ("process_pid", scenario.pid("early"));
+    let to_server = [
+        pid,
+        ("server_address", "127.0.0.1"),
+        ("server_port", "8094"),
+    ];
+    let asked = scrape.sum(ASKED, &to_server);
+    checks.equal("requests", asked, 9.0);
+    let unanswered = scrape.sum(UNANSWERED, &[pid]);
+    checks.equal("unanswered", unanswered, 1.0);
+    let client = |direction| [pid, ("direction", direction), ("role", "client")];
+    for (direction, name) in [("transmit", "sent"), ("receive", "received")] {
+        let bytes = scrape.sum(BYTES, &client(direction));
+        checks.equal(name, bytes, count(name));
+    }
+    let lost = scrape.sum("sockmeter_payload_bytes_total", &[pid, ("outcome", "lost")]);
+    checks.equal("lost", lost, 0.0);
+    let opened = scrape.sum("sockmeter_connections_opened_total", &[pid]);
+    checks.equal("opened", opened, 10.0);
+    checks.equal(
+        "active",
+        scrape.sum("sockmeter_connections_active", &[pid]),
+        0.0,
+    );
+    // Only the first waited for its connection.
+    let waited = scrape.sum("sockmeter_connect_duration_seconds_count", &[pid]);
+    checks.equal("connects that took time", waited, 1.0);
+}

@@ -318,42 +318,6 @@ fn a_refused_connect() {
 }
 
 #[test]
-fn requests_that_go_with_the_syn() {
-    let scenario = scenario();
-    let mut checks = Checks::default();
-    let own = scenario.json("early.json");
-    let count = |name: &str| own[name].as_f64().unwrap();
-    // The first has no cookie yet; the last is refused.
-    checks.equal("early", count("early"), 9.0);
-    checks.equal("answered", count("answered"), 9.0);
-    checks.equal("refused", count("refused"), 1.0);
-    let scrape = scenario.scrape("early");
-    let pid = ("process_pid", scenario.pid("early"));
-    let to_server = [
-        pid,
-        ("server_address", "127.0.0.1"),
-        ("server_port", "8094"),
-    ];
-    let asked = scrape.sum("http_client_request_duration_seconds_count", &to_server);
-    checks.equal("requests", asked, 9.0);
-    let unanswered = scrape.sum(UNANSWERED, &[pid]);
-    checks.equal("unanswered", unanswered, 1.0);
-    let client = |direction| [pid, ("direction", direction), ("role", "client")];
-    for (direction, name) in [("transmit", "sent"), ("receive", "received")] {
-        let bytes = scrape.sum("sockmeter_socket_bytes_total", &client(direction));
-        checks.equal(name, bytes, count(name));
-    }
-    let lost = scrape.sum("sockmeter_payload_bytes_total", &[pid, ("outcome", "lost")]);
-    checks.equal("lost", lost, 0.0);
-    let opened = scrape.sum("sockmeter_connections_opened_total", &[pid]);
-    checks.equal("opened", opened, 10.0);
-    checks.equal("active", scrape.sum(ACTIVE, &[pid]), 0.0);
-    // Only the first waited for its connection.
-    let waited = scrape.sum("sockmeter_connect_duration_seconds_count", &[pid]);
-    checks.equal("connects that took time", waited, 1.0);
-}
-
-#[test]
 fn bytes_that_are_no_protocol_are_said_to_be_and_nothing_is_counted() {
     let scenario = scenario();
     let mut checks = Checks::default();
