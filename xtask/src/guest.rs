@@ -46,6 +46,9 @@ pub struct Guest {
     pub memory_mib: u32,
     /// Processors of the guest.
     pub cpus: u32,
+    /// One processor whose clock counts its instructions, a nanosecond each: what a process costs repeats from boot to
+    /// boot. Real time means nothing in it.
+    pub counted: bool,
     /// A guest that runs longer is ended, and its run an error.
     pub limit: Duration,
     /// Debian packages that the command needs beside those that every guest has.
@@ -124,6 +127,7 @@ impl Guest {
             forwards: Vec::new(),
             memory_mib: 2048,
             cpus: 2,
+            counted: false,
             limit: Duration::from_secs(180),
             packages: Vec::new(),
             show: false,

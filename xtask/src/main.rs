@@ -89,6 +89,9 @@ struct GuestFlags {
     /// The guest's processors.
     #[arg(long, value_name = "N", default_value_t = 2)]
     cpus: u32,
+    /// One processor, on which a nanosecond is an instruction: for measuring, as time means nothing there.
+    #[arg(long, conflicts_with = "cpus")]
+    counted: bool,
     /// When to end a guest that does not end.
     #[arg(long, value_name = "N", default_value_t = 180)]
     limit_seconds: u64,
@@ -135,6 +138,7 @@ fn run_guest(flags: GuestFlags) -> Result<u8> {
         forwards: flags.forward,
         memory_mib: flags.memory_mib,
         cpus: flags.cpus,
+        counted: flags.counted,
         limit: Duration::from_secs(flags.limit_seconds),
         packages: flags.package,
         show: true,
