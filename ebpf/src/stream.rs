@@ -11,11 +11,11 @@ use crate::{
 };
 use core::ptr;
 use sockmeter_abi::{
-    CAPTURE_TAIL_BYTES, CAPTURE_WINDOW_BYTES, RECEIVE, TRANSMIT,
+    CAPTURE_BYTES_MAX, CAPTURE_TAIL_BYTES, CAPTURE_WINDOW_BYTES, RECEIVE, TRANSMIT,
     field::LOSS_NO_SLOT_BYTES,
     record::{
         ORIGIN_ADOPTED, ORIGIN_SEEN, PLACE_AFTER_END, PLACE_IN_ORDER, PLACE_OVERTAKES, ROLE_SERVER,
-        SEGMENT, Segment,
+        SEGMENT, Segment, TRANSPORT_TCP, TRANSPORT_UNIX,
     },
     slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN, Slot},
 };
@@ -131,24 +131,29 @@ fn segment(
     if length <= 0 {
         return;
     }
-    let Some(pid) = watch::current_pid() else {
-        return;
-    };
-    let time_ns = now_ns();
     let followed = match watch::followed(sock) {
         Some(followed) => followed,
         // AF_INET's functions serve datagrams too; those of Unix sockets have others.
         None if lane != Lane::Unix && !watch::is_tcp(sock) => {
             // The bytes of multipath TCP go over sockets of the kernel's own, which no process calls.
-            if watch::is_multipath(sock) {
+            if watch::is_multipath(sock) && watch::current_pid().is_some() {
                 output::lost(LOSS_NO_SLOT_BYTES, length as u64);
             }
             return;
         }
-        None => match adopt(lane, sock, pid, direction, length as u32, time_ns) {
-            Some(followed) => followed,
-            None => return output::lost(LOSS_NO_SLOT_BYTES, length as u64),
-        },
+        None => {
+            let Some(pid) = watch::current_pid() else {
+                return;
+            };
+            match adopt(lane, sock, pid, direction, length as u32) {
+                Some(followed) => followed,
+                None => return output::lost(LOSS_NO_SLOT_BYTES, length as u64),
+            }
+        }
+    };
+    let time_ns = now_ns();
+    let Some(draft) = output::draft(lane, direction) else {
+        return;
     };
     // SAFETY: a live map value.
     let slot = unsafe { &mut *followed.slot };
@@ -169,14 +174,21 @@ fn segment(
     }
     let wanted = wanted_bytes(slot, direction, length as u64);
     let record = Segment {
-        pid,
+        // Nobody has a followed socket but processes that are watched.
+        pid: watch::process(),
+        transport: if lane == Lane::Unix { TRANSPORT_UNIX } else { TRANSPORT_TCP },
         ..describe(slot, direction, length as u32, arrived_ns, time_ns)
     };
+    // SAFETY: a live map value, which no other program uses on this CPU meanwhile.
+    unsafe { (*draft).segment = record };
     // What finds no room is counted where it is submitted, and the slot has counted the bytes.
     match message {
-        Some(message) if copied && wanted > 0 => with_content(lane, record, message, wanted),
-        _ => output::submit(SEGMENT, record),
-    };
+        Some(message) if copied && wanted > 0 => {
+            let wanted = u64::from(wanted.min(CAPTURE_BYTES_MAX).min(length as u32));
+            content::submit(draft, message, length as u64, wanted);
+        }
+        _ => output::submit_bare(draft),
+    }
     // Volatile, so that it stays behind the record.
     // SAFETY: fields of a live map value.
     unsafe {
@@ -244,8 +256,9 @@ fn describe(
         turn: slot.turns,
         pid: 0,
         captured_bytes: 0,
-        transport: watch::transport(slot),
-        reserved: [0; 3],
+        transport: TRANSPORT_TCP,
+        reserved: 0,
+        reserved2: 0,
     };
     let is_other_under_way;
     if direction == RECEIVE {
@@ -270,23 +283,6 @@ fn describe(
     record
 }
 
-/// Puts a record and the call's first bytes into the ring; false if there was no room.
-#[inline(always)]
-fn with_content(lane: Lane, record: Segment, message: Typed<Message>, wanted: u32) -> bool {
-    let Some(draft) = output::draft(lane, usize::from(record.direction)) else {
-        return false;
-    };
-    let captured_bytes = content::capture(message, u64::from(record.length_bytes), wanted, draft);
-    // SAFETY: a live map value, which no other program uses on this CPU meanwhile.
-    unsafe {
-        (*draft).segment = Segment {
-            captured_bytes,
-            ..record
-        };
-    }
-    output::submit_draft(draft, captured_bytes)
-}
-
 /// Begins to follow a connection that no walk has found, at its first use. If it was not used before, nothing of it
 /// was missed: an accept() that was blocked when the programs were attached does not come by them when it returns.
 #[inline(always)]
@@ -296,7 +292,6 @@ fn adopt(
     pid: u32,
     direction: usize,
     length: u32,
-    time_ns: u64,
 ) -> Option<Followed> {
     let (role, is_fresh) = if lane == Lane::Unix {
         (unix_name::role(sock), false)
@@ -317,7 +312,7 @@ fn adopt(
             ORIGIN_ADOPTED
         },
         phase: PHASE_OPEN,
-        time_ns,
+        time_ns: now_ns(),
     };
     let Adopted { followed, is_new } = watch::adopt(sock, before)?;
     if is_new {

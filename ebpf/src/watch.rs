@@ -116,8 +116,14 @@ pub fn follows_unix() -> bool {
 /// The current process (thread group), unless it is the agent or nothing is watched yet.
 #[inline(always)]
 pub fn current_pid() -> Option<u32> {
-    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let pid = process();
     (!is_agent(pid) && is_armed()).then_some(pid)
+}
+
+/// The current process (thread group).
+#[inline(always)]
+pub fn process() -> u32 {
+    (bpf_get_current_pid_tgid() >> 32) as u32
 }
 
 #[inline(always)]
