@@ -67,7 +67,8 @@ pub fn submit(draft: *mut Draft, message: Typed<Message>, length: u64, wanted: u
 fn find(draft: *mut Draft, message: Typed<Message>, length: u64, wanted: u64) -> First {
     let kind = u32::from(MESSAGE_ITER_KIND.load(message));
     let offset = MESSAGE_ITER_OFFSET.load(message);
-    if MESSAGE_ITER_BUFFER.present() && kind == ITER_SINGLE.load() {
+    // No kind is the number of one that the kernel does not have.
+    if kind == ITER_SINGLE.load() {
         let base = MESSAGE_ITER_BUFFER.load_number(message);
         return First::At(base.wrapping_add(offset).wrapping_sub(length));
     }

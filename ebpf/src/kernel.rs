@@ -184,7 +184,9 @@ impl<S> Field<S, u64> {
     pub fn load_number(&self, base: Typed<S>) -> u64 {
         let mut value = self.load(base);
         // SAFETY: negates a register twice.
-        unsafe { core::arch::asm!("{0} = -{0}", "{0} = -{0}", inout(reg) value, options(pure, nomem, nostack)) };
+        unsafe {
+            core::arch::asm!("{0} = -{0}", "{0} = -{0}", inout(reg) value, options(pure, nomem, nostack))
+        };
         value
     }
 }

@@ -146,6 +146,8 @@ pub fn submit_bare(draft: *mut Draft) {
 pub fn submit_copying(draft: *mut Draft, bytes: u64, base: u64) {
     in_smallest!(copying(draft, bytes, base), bytes of
         64 128 192 256 384 512 768 1024 1536 2048 3072 4096 6144 8192);
+    // Nobody wants more.
+    submit_bare(draft);
 }
 
 /// Puts a draft's record into the ring with the first `bytes` of its content.
@@ -240,7 +242,10 @@ fn blocks<const ROOM: usize>(draft: *mut Draft, bytes: u64) {
         unsafe {
             block(
                 ptr::addr_of!((*draft).content).cast::<u8>().add(at).cast(),
-                ptr::addr_of_mut!((*entry).content).cast::<u8>().add(at).cast(),
+                ptr::addr_of_mut!((*entry).content)
+                    .cast::<u8>()
+                    .add(at)
+                    .cast(),
             );
         }
     }

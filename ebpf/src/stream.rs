@@ -11,7 +11,7 @@ use crate::{
 };
 use core::ptr;
 use sockmeter_abi::{
-    CAPTURE_BYTES_MAX, CAPTURE_TAIL_BYTES, CAPTURE_WINDOW_BYTES, RECEIVE, TRANSMIT,
+    CAPTURE_TAIL_BYTES, CAPTURE_WINDOW_BYTES, RECEIVE, TRANSMIT,
     field::LOSS_NO_SLOT_BYTES,
     record::{
         ORIGIN_ADOPTED, ORIGIN_SEEN, PLACE_AFTER_END, PLACE_IN_ORDER, PLACE_OVERTAKES, ROLE_SERVER,
@@ -60,21 +60,18 @@ pub fn send_begins(sock: Typed<Sock>) {
 /// (`tcp_rcv_space_adjust`).
 #[inline(always)]
 pub fn receive_begins(sock: Typed<Sock>) {
-    let Some(Followed { slot, .. }) = watch::followed(sock) else {
-        return;
-    };
     let tcp = tcp(sock);
-    if tcp.0.is_null() || !TCP_CLOCK_NS.present() || !TCP_NEXT_SEQUENCE.present() {
+    if tcp.0.is_null() || !TCP_CLOCK_NS.present() {
         return;
     }
-    let is_waiting = TCP_NEXT_SEQUENCE.load(tcp) != TCP_READ_SEQUENCE.load(tcp);
-    let arrived_ns = if is_waiting {
-        TCP_CLOCK_NS.load(tcp)
-    } else {
-        0
-    };
-    // SAFETY: a live map value.
-    unsafe { (*slot).arrived_ns = arrived_ns };
+    // Nothing waits: nothing is noted either, as a call takes what one before it noted.
+    if TCP_NEXT_SEQUENCE.load(tcp) == TCP_READ_SEQUENCE.load(tcp) {
+        return;
+    }
+    if let Some(Followed { slot, .. }) = watch::followed(sock) {
+        // SAFETY: a live map value.
+        unsafe { (*slot).arrived_ns = TCP_CLOCK_NS.load(tcp) };
+    }
 }
 
 /// Counts it when the direction turns.
@@ -165,18 +162,24 @@ fn segment(
     if lane != Lane::Unix {
         let tcp = tcp(sock);
         if !tcp.0.is_null() {
-            sequence::count_unseen(sock, tcp, slot, direction, length as u32);
+            let missed = sequence::count_unseen(sock, tcp, slot, direction, length as u32);
             if direction == RECEIVE {
-                // Taken, so that a call without a beginning does not inherit it.
-                arrived_ns = arrival_ns(tcp, core::mem::take(&mut slot.arrived_ns), time_ns);
+                // Taken, so that a call at whose beginning nothing waited does not inherit it; nor that of a call
+                // that was missed.
+                let noted_ns = core::mem::take(&mut slot.arrived_ns);
+                let waited_ns = if missed { 0 } else { noted_ns };
+                arrived_ns = arrival_ns(tcp, waited_ns, time_ns);
             }
         }
     }
     let wanted = wanted_bytes(slot, direction, length as u64);
     let record = Segment {
-        // Nobody has a followed socket but processes that are watched.
+        // Only processes that are watched have a followed socket.
         pid: watch::process(),
-        transport: if lane == Lane::Unix { TRANSPORT_UNIX } else { TRANSPORT_TCP },
+        transport: match lane {
+            Lane::Inet | Lane::Inet6 => TRANSPORT_TCP,
+            Lane::Unix => TRANSPORT_UNIX,
+        },
         ..describe(slot, direction, length as u32, arrived_ns, time_ns)
     };
     // SAFETY: a live map value, which no other program uses on this CPU meanwhile.
@@ -184,8 +187,12 @@ fn segment(
     // What finds no room is counted where it is submitted, and the slot has counted the bytes.
     match message {
         Some(message) if copied && wanted > 0 => {
-            let wanted = u64::from(wanted.min(CAPTURE_BYTES_MAX).min(length as u32));
-            content::submit(draft, message, length as u64, wanted);
+            content::submit(
+                draft,
+                message,
+                length as u64,
+                u64::from(wanted.min(length as u32)),
+            );
         }
         _ => output::submit_bare(draft),
     }
