@@ -42,7 +42,10 @@ pub fn unix_connect(ctx: FExitContext) -> i32 {
     let sock = sock_of(ctx.arg(0));
     let result = word(&ctx, 4) as i32;
     if result == 0 {
-        if let Some((Followed { index, slot }, connect_ns)) = socket_life::connect_succeeded(sock) {
+        if let Some(followed) = watch::followed(sock)
+            && let Some(connect_ns) = socket_life::connect_succeeded(sock, followed)
+        {
+            let Followed { index, slot } = followed;
             // SAFETY: a live map value.
             unix_name::opened(sock, index, unsafe { &*slot }, connect_ns);
         }
@@ -98,16 +101,12 @@ fn begins(sock: Typed<Sock>, role: u8) {
 #[fentry(function = "unix_release")]
 pub fn unix_release(ctx: FEntryContext) -> i32 {
     let sock = sock_of(ctx.arg(0));
-    let Some(Followed { slot, .. }) = watch::followed(sock) else {
-        return 0;
-    };
-    // SAFETY: a live map value.
-    let slot = unsafe { &mut *slot };
-    if slot.phase == PHASE_CONNECTING {
-        socket_life::connect_failed(sock, GAVE_UP);
-    } else {
-        socket_life::ends(sock, slot);
-    }
-    watch::unfollow(sock);
+    watch::unfollow(sock, |slot| {
+        if slot.phase == PHASE_CONNECTING {
+            socket_life::connect_failed(sock, GAVE_UP);
+        } else {
+            socket_life::ends(sock, slot);
+        }
+    });
     0
 }

@@ -277,9 +277,9 @@ pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Adopted> {
     })
 }
 
-/// Gives the slot of a socket that will not be used again back.
+/// Gives the slot of a socket that will not be used again back, if it has one, after `ends`.
 #[inline(always)]
-pub fn unfollow(sock: Typed<Sock>) {
+pub fn unfollow(sock: Typed<Sock>, ends: impl FnOnce(&mut Slot)) {
     let mark = mark(sock, 0);
     if mark.is_null() {
         return;
@@ -291,6 +291,7 @@ pub fn unfollow(sock: Typed<Sock>) {
     };
     // SAFETY: live values.
     unsafe {
+        ends(&mut *slot);
         (*mark).slot = 0;
         if (*slot).is_unreported != 0 {
             (*slot).phase = PHASE_ABANDONED;
