@@ -3,7 +3,6 @@
 mod accept;
 pub mod catalogue;
 mod family;
-mod hash;
 mod histogram;
 mod http;
 mod labels;

@@ -1,10 +1,10 @@
 //! One metric's series: a row of numbers per label set, and one overflow row.
 
 use super::catalogue::{Kind, Metric};
-use super::hash::FastMap;
 use super::histogram::Bounds;
 use super::process::Owner;
 use super::snapshot::{self, Labels};
+use crate::hash::FastMap;
 use std::hash::Hash;
 use std::sync::Arc;
 

@@ -2,10 +2,10 @@
 
 use super::LINGER_NS;
 use super::catalogue::PROCESS_LABELS;
-use super::hash::FastMap;
 use super::labels::push_label;
 use super::plain::Gauges;
 use super::route::Routes;
+use crate::hash::FastMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

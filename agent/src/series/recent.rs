@@ -1,9 +1,9 @@
 //! Where exchanges were counted last: most are like one that came shortly before.
 
 use super::family::RowPlace;
-use super::hash::FastHasher;
 use super::process::ProcessKey;
 use crate::connections::Role;
+use crate::hash::FastHasher;
 use crate::records::Address;
 use std::hash::Hasher;
 

@@ -1,0 +1,4 @@
+//! Measures what sockmeter costs. The tables are in `docs/cost.md`; each bench owns one part of it.
+
+pub mod report;
+pub mod request;
