@@ -87,9 +87,6 @@ pub enum Finding<'a> {
     Unpaired(&'static str),
 }
 
-/// Where findings go.
-pub type Sink<'a> = dyn FnMut(Finding<'_>) + 'a;
-
 /// The end of the connection that is looked from, for what an [`Exchange`] says of it.
 #[derive(Clone, Copy, Debug)]
 pub struct End<'a> {
@@ -137,6 +134,31 @@ impl Open {
     fn target(&self) -> &[u8] {
         self.text.get(self.method_bytes..).unwrap_or_default()
     }
+
+    fn exchange<'a>(
+        &'a self,
+        end: End<'a>,
+        answer: Answer,
+        ended_ns: u64,
+        truncated: bool,
+    ) -> Exchange<'a> {
+        Exchange {
+            role: end.role,
+            protocol: end.protocol,
+            operation: Operation::Http {
+                method: self.method(),
+                target: self.target(),
+                version: self.version,
+            },
+            answer,
+            remote: end.remote,
+            arrived_ns: self.arrived_ns,
+            started_ns: self.started_ns,
+            first_byte_ns: self.first_byte_ns.unwrap_or(ended_ns),
+            ended_ns,
+            truncated,
+        }
+    }
 }
 
 /// Pairs the messages of one connection.
@@ -153,13 +175,18 @@ pub struct Pairing {
 
 impl Pairing {
     /// Takes the next step of a message.
-    pub fn step(&mut self, heard: Heard<'_>, remote: &Address, sink: &mut Sink<'_>) {
-        let Heard {
+    pub fn step(
+        &mut self,
+        heard: &Heard<'_>,
+        remote: &Address,
+        sink: &mut impl FnMut(Finding<'_>),
+    ) {
+        let &Heard {
             speaker,
             role,
             protocol,
             moment,
-            message: Message { stream, step },
+            message: &Message { stream, ref step },
         } = heard;
         let end = End {
             role,
@@ -167,7 +194,7 @@ impl Pairing {
             remote,
         };
         self.turns.hear(speaker, moment.turn);
-        match step {
+        match *step {
             Step::RequestStarted => {
                 if let Some((reason, count)) = self.turns.request_started() {
                     sink(Finding::Unanswered(reason, count));
@@ -222,7 +249,7 @@ impl Pairing {
         end: End<'_>,
         reason: &'static str,
         turns: Option<u32>,
-        sink: &mut Sink<'_>,
+        sink: &mut impl FnMut(Finding<'_>),
     ) {
         let missed = turns.and_then(|turns| self.turns.close(turns));
         if let Some((reason, count)) = missed {
@@ -251,7 +278,7 @@ impl Pairing {
         &mut self,
         stream: u32,
         (arrived_ns, started_ns): (Option<u64>, u64),
-        sink: &mut Sink<'_>,
+        sink: &mut impl FnMut(Finding<'_>),
     ) {
         if self.open.len() >= OPEN_REQUESTS_MAX {
             sink(Finding::Unanswered("overflow", 1));
@@ -267,7 +294,7 @@ impl Pairing {
         });
     }
 
-    fn know(&mut self, stream: u32, request: Request<'_>, sink: &mut Sink<'_>) {
+    fn know(&mut self, stream: u32, request: Request<'_>, sink: &mut impl FnMut(Finding<'_>)) {
         let newest = self
             .open
             .iter_mut()
@@ -304,7 +331,7 @@ impl Pairing {
         end: End<'_>,
         ended_ns: Option<u64>,
         truncated: bool,
-        sink: &mut Sink<'_>,
+        sink: &mut impl FnMut(Finding<'_>),
     ) {
         if std::mem::take(&mut self.is_unpaired) {
             sink(Finding::Unpaired("no_request"));
@@ -313,38 +340,40 @@ impl Pairing {
         let Some(at) = self.open.iter().position(|open| open.stream == stream) else {
             return;
         };
-        let Some(open) = self.open.remove(at) else {
+        let Some(open) = self.open.get(at) else {
             return;
         };
         if open.is_known {
             sink(Finding::Active(open.method(), -1));
         }
         match (open.answer, ended_ns) {
-            (Some(answer), Some(ended_ns)) => sink(Finding::Finished(Exchange {
-                role: end.role,
-                protocol: end.protocol,
-                operation: Operation::Http {
-                    method: open.method(),
-                    target: open.target(),
-                    version: open.version,
-                },
-                answer,
-                remote: end.remote,
-                arrived_ns: open.arrived_ns,
-                started_ns: open.started_ns,
-                first_byte_ns: open.first_byte_ns.unwrap_or(ended_ns),
-                ended_ns,
-                truncated,
-            })),
+            (Some(answer), Some(ended_ns)) => {
+                sink(Finding::Finished(
+                    open.exchange(end, answer, ended_ns, truncated),
+                ));
+            }
             // When it ended is not known, so neither is how long it took.
             (Some(_), None) => sink(Finding::Unanswered(Loss::Gap.label(), 1)),
             (None, _) => sink(Finding::Unanswered("no_status", 1)),
         }
-        self.recycle(open.text);
+        // Without streams, the one that ends is the oldest.
+        let ended = if at == 0 {
+            self.open.pop_front()
+        } else {
+            self.open.remove(at)
+        };
+        if let Some(Open { text, .. }) = ended {
+            self.recycle(text);
+        }
     }
 
     /// No open request will be answered, for one reason if its head is complete and for another if not.
-    fn give_up(&mut self, reason: &'static str, reason_in_head: &'static str, sink: &mut Sink<'_>) {
+    fn give_up(
+        &mut self,
+        reason: &'static str,
+        reason_in_head: &'static str,
+        sink: &mut impl FnMut(Finding<'_>),
+    ) {
         if std::mem::take(&mut self.is_unpaired) {
             sink(Finding::Unpaired("no_request"));
         }
