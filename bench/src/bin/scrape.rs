@@ -26,7 +26,7 @@ struct Flags {
     #[arg(long, default_value_t = 100_000)]
     series: usize,
     /// How often each library is scraped; the best counts.
-    #[arg(long, default_value_t = 9)]
+    #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Which libraries.
     #[arg(

@@ -5,10 +5,11 @@ use crate::population::{Service, requests};
 use anyhow::Result;
 use sockmeter::{
     exchanges::{Answer, Exchange, Operation},
-    export::prometheus::{Format, write},
+    export::prometheus::{Chunks, Format, write},
     records::{Address, Direction, Role, Transport},
     series::{Series, Settings},
 };
+use std::io::Write;
 
 /// The agent's series.
 pub struct Sockmeter(Series);
@@ -59,7 +60,11 @@ impl Exposition for Sockmeter {
     }
 
     fn scrape(&mut self, out: &mut Sink) -> Result<()> {
-        Ok(write(&self.0.snapshot(0), Format::Text004, out)?)
+        // As the server does.
+        for chunk in Chunks::new(self.0.snapshot(0), Format::Text004) {
+            out.write_all(&chunk)?;
+        }
+        Ok(())
     }
 
     fn text(&mut self) -> Result<String> {
