@@ -101,9 +101,9 @@ struct Ring {
 }
 
 impl Ring {
-    /// Lets exchanges happen.
-    fn fill(&mut self, traffic: &mut Traffic, exchanges: u64) {
-        let mut left = exchanges;
+    /// Lets exchanges happen until so many are made.
+    fn fill(&mut self, traffic: &mut Traffic, until: u64) {
+        let mut left = until.saturating_sub(traffic.made());
         while left > 0 {
             let count = left.min(SLICE_EXCHANGES);
             let mut slice = self.spare.pop().unwrap_or_default();
@@ -139,13 +139,13 @@ fn run(flags: &Flags, rate: u64) -> Result<Outcome> {
     let (mut now_ns, mut busy_ns) = (0, 0);
     while now_ns < flags.milliseconds * 1_000_000 {
         now_ns += flags.pause_milliseconds * 1_000_000;
-        ring.fill(&mut traffic, due(now_ns)? - traffic.made());
+        ring.fill(&mut traffic, due(now_ns)?);
         while let Some(slice) = ring.slices.pop_front() {
             let before_ns = thread_cpu_ns();
             strange += drain(&slice, &mut pipeline, &mut told);
             let spent_ns = thread_cpu_ns() - before_ns;
             (now_ns, busy_ns) = (now_ns + spent_ns, busy_ns + spent_ns);
-            ring.fill(&mut traffic, due(now_ns)? - traffic.made());
+            ring.fill(&mut traffic, due(now_ns)?);
             ring.bytes -= slice.ring_bytes();
             ring.spare.push(slice);
             if now_ns > 4 * flags.milliseconds * 1_000_000 {

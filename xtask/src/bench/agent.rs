@@ -145,12 +145,7 @@ fn scrape_name(case: &str, line: &str) -> Result<String> {
 }
 
 /// Runs the cases in a guest, where processor time is a number of instructions.
-fn counted(
-    programs: &Path,
-    cases: &[&Case],
-    limit: Duration,
-    figures: &mut Figures,
-) -> Result<()> {
+fn counted(programs: &Path, cases: &[&Case], limit: Duration, figures: &mut Figures) -> Result<()> {
     let mut script = "set -e; exec > /run/out/agent.txt; ".to_owned();
     for case in cases {
         let command = case.in_guest(programs);

@@ -56,10 +56,22 @@ pub(super) const CASES: [Case; 23] = [
     case("connections 1,000", &["--connections", "1000"]),
     many("connections 10,000", &["--connections", "10000"], 20_000),
     many("connections 50,000", &["--connections", "50000"], 100_000),
-    case("processes 10", &["--connections", "2000", "--processes", "10"]),
-    case("processes 100", &["--connections", "2000", "--processes", "100"]),
-    case("processes 1,000", &["--connections", "2000", "--processes", "1000"]),
-    case("processes 2,000", &["--connections", "2000", "--processes", "2000"]),
+    case(
+        "processes 10",
+        &["--connections", "2000", "--processes", "10"],
+    ),
+    case(
+        "processes 100",
+        &["--connections", "2000", "--processes", "100"],
+    ),
+    case(
+        "processes 1,000",
+        &["--connections", "2000", "--processes", "1000"],
+    ),
+    case(
+        "processes 2,000",
+        &["--connections", "2000", "--processes", "2000"],
+    ),
     case("routes 10", &["--routes", "10"]),
     case("routes 100", &["--routes", "100"]),
     case("routes 10,000", &["--routes", "10000"]),

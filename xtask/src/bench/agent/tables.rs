@@ -59,9 +59,10 @@ pub(super) fn page(figures: &Figures) -> Result<String> {
 
 fn growth(case: &str) -> Option<&'static str> {
     let names = GROWTH.iter().map(|(name, _)| *name);
-    names
-        .into_iter()
-        .find(|name| case.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')))
+    names.into_iter().find(|name| {
+        case.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(' '))
+    })
 }
 
 fn need(figures: &Figures, case: &str, figure: &str) -> Result<f64> {
@@ -94,7 +95,9 @@ fn scrapes(figures: &Figures) -> Result<String> {
             rows.push(vec![
                 name.clone(),
                 // The largest is counted for one library alone.
-                figures.get(&name, "instructions").map_or_else(|| "-".to_owned(), grouped),
+                figures
+                    .get(&name, "instructions")
+                    .map_or_else(|| "-".to_owned(), grouped),
                 format!("{:.2}", need(figures, &name, "nanoseconds")? / 1e6),
                 grouped(need(figures, &name, "text_bytes")?),
                 format!("{:.1}", need(figures, &name, "bytes_per_series")?),
@@ -102,7 +105,14 @@ fn scrapes(figures: &Figures) -> Result<String> {
             ]);
         }
     }
-    let head = ["", "instructions", "ms on this machine", "bytes of text", "bytes per line", "peak bytes"];
+    let head = [
+        "",
+        "instructions",
+        "ms on this machine",
+        "bytes of text",
+        "bytes per line",
+        "peak bytes",
+    ];
     Ok(table(&head, &rows))
 }
 
@@ -139,7 +149,15 @@ fn load(figures: &Figures) -> Result<String> {
             grouped(of("lost_records")?),
         ])
     };
-    let head = ["", "exchanges/s", "busy", "made", "counted", "unanswered", "records lost"];
+    let head = [
+        "",
+        "exchanges/s",
+        "busy",
+        "made",
+        "counted",
+        "unanswered",
+        "records lost",
+    ];
     text += &table(&head, &cases.map(row).collect::<Result<Vec<_>>>()?);
     Ok(text)
 }
