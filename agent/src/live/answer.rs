@@ -2,12 +2,13 @@
 
 use super::Live;
 use crate::{
-    export::prometheus::{self, Format, negotiate},
+    export::prometheus::{Chunks, Format, negotiate},
     health::{self, Verdict, process::OwnProcess},
     records::LOSS_REASONS,
     series::{Sample, Snapshot, UnknownMetric},
     serve::{Ask, Page},
 };
+use hyper::body::Bytes;
 
 impl Live {
     /// Answers one question.
@@ -35,13 +36,10 @@ impl Live {
         if let Err(error) = self.tell_agent(&mut snapshot) {
             tracing::error!("the agent's own metrics are incomplete: {error}");
         }
-        let mut body = Vec::new();
-        if let Err(error) = prometheus::write(&snapshot, format, &mut body) {
-            tracing::error!("cannot write the scrape: {error}");
-        }
         Page {
             content_type: format.content_type(),
-            body: body.into(),
+            // The server's thread makes the text, as fast as the client reads it.
+            body: Box::new(Chunks::new(snapshot, format).map(Bytes::from)),
         }
     }
 

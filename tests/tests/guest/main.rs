@@ -12,6 +12,7 @@
 mod accept;
 mod adoption;
 mod checks;
+mod cost;
 mod datagrams;
 mod io;
 mod lies;
