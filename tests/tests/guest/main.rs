@@ -15,6 +15,7 @@ mod checks;
 mod datagrams;
 mod io;
 mod lies;
+mod limit;
 mod others;
 mod overload;
 mod programs;
