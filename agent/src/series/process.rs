@@ -17,6 +17,13 @@ pub struct ProcessKey {
     generation: u32,
 }
 
+impl ProcessKey {
+    /// Its place in the table of processes.
+    pub(super) const fn slot(self) -> u32 {
+        self.slot
+    }
+}
+
 /// What series belong to: one set of process labels, which is one process or, where the config leaves
 /// labels out, several.
 #[derive(Debug, PartialEq, Eq)]
