@@ -2,8 +2,8 @@
 
 pub use crate::records::{ConnectionId, Direction, Role};
 
+use crate::hash::FastMap;
 use crate::records::{Address, Segment, Transport};
-use std::collections::HashMap;
 
 /// The next piece of one direction's stream, in order and without holes: what was not seen has its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +156,11 @@ impl<T> Connection<T> {
         lost_bytes
     }
 
+    /// Bytes told of so far, received and transmitted.
+    pub fn positions(&self) -> [u64; 2] {
+        self.streams.map(|stream| stream.position)
+    }
+
     /// Bytes told of so far.
     pub fn position(&mut self, direction: Direction) -> u64 {
         self.stream(direction).position
@@ -186,16 +191,16 @@ impl Ended {
 /// places; it refuses what is beyond, and counts it.
 #[derive(Debug)]
 pub struct Connections<T> {
-    open: HashMap<ConnectionId, Connection<T>>,
+    open: FastMap<ConnectionId, Connection<T>>,
     /// When each of those that ended did, oldest first.
     ended: std::collections::VecDeque<(u64, ConnectionId)>,
-    recent: HashMap<ConnectionId, Ended>,
+    recent: FastMap<ConnectionId, Ended>,
 }
 
 impl<T> Default for Connections<T> {
     fn default() -> Self {
         Self {
-            open: HashMap::new(),
+            open: FastMap::default(),
             ended: Default::default(),
             recent: Default::default(),
         }

@@ -19,16 +19,17 @@ mod invariants;
 #[cfg(test)]
 mod tests;
 
+use crate::hash::FastMap;
 use crate::records::Started;
 pub use crate::records::facts::{Facts, Source, TICK_NS, is_same_start};
 use programs::Programs;
 pub use programs::{Label, ProgramKey};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 /// All living processes, each in its program.
 #[derive(Debug)]
 pub struct Identity {
-    processes: HashMap<u32, Process>,
+    processes: FastMap<u32, Process>,
     programs: Programs,
     /// Ended processes in the order of their end: when to forget which.
     leaving: VecDeque<(u64, u32)>,
@@ -80,7 +81,7 @@ impl Identity {
     /// Knows nobody.
     pub fn new() -> Self {
         Self {
-            processes: HashMap::new(),
+            processes: FastMap::default(),
             programs: Programs::new(),
             leaving: VecDeque::new(),
             changes: 0,

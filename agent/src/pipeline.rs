@@ -15,12 +15,14 @@ mod life;
 mod listeners;
 mod order;
 mod steer;
+mod tally;
 #[cfg(test)]
 mod tests;
 
 use crate::{
     connections::{Connection, ConnectionId, Connections, Direction, Role},
     exchanges::{End, Finding, Pairing},
+    hash::FastMap,
     identity::{Identity, ProgramKey},
     protocol::{
         Loss, Piece,
@@ -29,13 +31,12 @@ use crate::{
     records::{Address, Closed, LOSS_REASONS, LOSSES_IN_BYTES, Record, Segment},
     series::{ProcessKey, Series, Settings, Snapshot},
 };
-use account::tell_account;
 use held::Held;
 use life::Beginning;
 use listeners::Listeners;
-use std::collections::HashMap;
 use steer::{Needless, steer_capture};
 pub use steer::{Steer, Unsteered};
+use tally::Tally;
 
 /// What the stages keep with a connection.
 struct Talk {
@@ -48,6 +49,7 @@ struct Talk {
     /// [`Identity::changes`] when `program` was asked for.
     changes: u64,
     held: Held,
+    tally: Tally,
     /// The kernel side was told to capture nothing.
     is_told: bool,
     needless: Needless,
@@ -62,11 +64,13 @@ pub struct Pipeline {
     connections: Connections<Talk>,
     identity: Identity,
     series: Series,
-    processes: HashMap<ProgramKey, ProcessKey>,
+    processes: FastMap<ProgramKey, ProcessKey>,
     listeners: Listeners,
     losses: [u64; LOSS_REASONS.len()],
     /// Connections on which segments wait, or have waited since the last tick.
     waiting: Vec<ConnectionId>,
+    /// Connections that have moved bytes of which the series were not told.
+    tallied: Vec<ConnectionId>,
     now_ns: u64,
 }
 
@@ -77,10 +81,11 @@ impl Pipeline {
             connections: Connections::default(),
             identity: Identity::new(),
             series: Series::new(settings),
-            processes: HashMap::new(),
+            processes: FastMap::default(),
             listeners: Listeners::default(),
             losses: [0; LOSS_REASONS.len()],
             waiting: Vec::new(),
+            tallied: Vec::new(),
             now_ns: 0,
         }
     }
@@ -128,6 +133,13 @@ impl Pipeline {
             .map(|(id, connection)| (id, connection.slot))
     }
 
+    /// The same of those whose place is known, with the bytes told of so far, received and transmitted.
+    pub fn positions(&self) -> impl Iterator<Item = (ConnectionId, u32, [u64; 2])> {
+        self.connections
+            .iter()
+            .filter_map(|(id, connection)| Some((id, connection.slot?, connection.positions())))
+    }
+
     /// Whether a connection is open here.
     pub fn knows(&self, id: ConnectionId) -> bool {
         self.connections.contains(id)
@@ -153,6 +165,7 @@ impl Pipeline {
     pub fn snapshot(&mut self) -> Snapshot {
         // All records that there are have been pushed: a connection that has ended counts as such.
         self.release_ended();
+        self.tell_all();
         self.end_programs();
         self.series.snapshot(self.now_ns)
     }
@@ -224,13 +237,9 @@ impl Pipeline {
                 read(connection, &mut self.series, direction, piece, moment);
             }
         }
-        self.series.socket_bytes(
-            connection.talk.process,
-            role,
-            transport,
-            direction,
-            pieces.seen_bytes(),
-        );
+        let seen_bytes = pieces.seen_bytes();
+        tally::moved(connection, &mut self.series, role, direction, seen_bytes);
+        tally::list(&mut self.tallied, id, connection);
         let now_role = connection.talk.conversation.role();
         if now_role != role {
             let process = connection.talk.process;
@@ -294,6 +303,7 @@ impl Pipeline {
         self.now_ns = self.now_ns.max(time_ns);
         self.connections.tick(self.now_ns);
         self.identity.tick(self.now_ns);
+        self.tell_all();
         self.end_programs();
         self.series.tick(self.now_ns);
     }
@@ -310,9 +320,8 @@ fn lose(
     if lost_bytes == 0 {
         return;
     }
-    let (process, role) = (connection.talk.process, connection.talk.conversation.role());
-    let transport = connection.transport().label();
-    series.socket_bytes(process, role, transport, direction, lost_bytes);
+    let role = connection.talk.conversation.role();
+    tally::moved(connection, series, role, direction, lost_bytes);
     let moment = Moment {
         begin_ns: 0,
         time_ns,
@@ -377,7 +386,7 @@ fn read(
     }
     let kept_bytes = piece.length_bytes().saturating_sub(moved.bytes());
     Held::keep(series, process, direction, kept_bytes);
-    tell_account(series, process, protocol, direction, moved);
+    tally::account(connection, series, protocol, direction, moved);
 }
 
 /// A finding becomes counts.

@@ -3,12 +3,12 @@
 mod accept;
 pub mod catalogue;
 mod family;
-mod hash;
 mod histogram;
 mod http;
 mod labels;
 mod plain;
 mod process;
+mod recent;
 pub mod route;
 mod settings;
 mod snapshot;
@@ -29,6 +29,7 @@ use http::{ClientKey, ServerKey};
 use labels::Words;
 use plain::{Gauge, Plain, PlainFamily, PlainLabels};
 use process::{Owner, Process, Processes};
+use recent::Recent;
 use std::sync::Arc;
 
 /// How long the series of an ended process wait for a scrape, in nanoseconds: 5 minutes, the time after
@@ -49,6 +50,7 @@ pub struct Series {
     words: Words,
     /// The route template of the exchange at hand; kept for its memory.
     template: String,
+    recent: Recent,
     http_server: family::Family<ServerKey>,
     http_client: family::Family<ClientKey>,
     plain: Plain,
@@ -76,6 +78,7 @@ impl Series {
             }),
             words: Words::default(),
             template: String::new(),
+            recent: Recent::default(),
             http_server: family::Family::new(http_server, series_max_per_metric, &bounds),
             http_client: family::Family::new(http_client, series_max_per_metric, &bounds),
             plain: Plain::new(series_max_per_metric, &bounds),

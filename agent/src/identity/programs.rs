@@ -1,11 +1,12 @@
 //! Programs: who has how many members, what it is called, and which have ended.
 
-use std::collections::{HashMap, VecDeque};
+use crate::hash::FastMap;
+use std::collections::VecDeque;
 
 /// The programs that live, and those that ended and were not drained yet.
 #[derive(Debug)]
 pub(super) struct Programs {
-    by_key: HashMap<ProgramKey, Program>,
+    by_key: FastMap<ProgramKey, Program>,
     keys_given: u64,
     ended: VecDeque<ProgramKey>,
     unknown: Vec<Label>,
@@ -34,7 +35,7 @@ impl Programs {
     pub(super) fn new() -> Self {
         let unknown = |name| (name, "unknown".to_owned());
         Self {
-            by_key: HashMap::new(),
+            by_key: FastMap::default(),
             keys_given: UNKNOWN.0,
             ended: VecDeque::new(),
             unknown: vec![unknown("service_name"), unknown("process_executable_name")],

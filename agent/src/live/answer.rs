@@ -4,7 +4,7 @@ use super::Live;
 use crate::{
     export::prometheus::{Chunks, Format, negotiate},
     health::{self, Verdict, process::OwnProcess},
-    records::LOSS_REASONS,
+    records::{CaptureLevel, LOSS_REASONS},
     series::{Sample, Snapshot, UnknownMetric},
     serve::{Ask, Page},
 };
@@ -26,7 +26,12 @@ impl Live {
                     .zip(self.pipeline.losses())
                     .collect();
                 let connections = self.pipeline.connections_open();
-                let _ = reply.send(health::health(self.probes.verdicts(), &losses, connections));
+                let _ = reply.send(health::health(
+                    self.probes.verdicts(),
+                    &losses,
+                    connections,
+                    &self.limit.capture(),
+                ));
             }
         }
     }
@@ -78,6 +83,7 @@ impl Live {
         }
         let untracked_bytes = Sample::Count(self.pipeline.untracked_bytes());
         snapshot.push("sockmeter_untracked_bytes_total", &[], untracked_bytes)?;
+        self.tell_capture(snapshot)?;
         let malformed = [("reason", "malformed")];
         if self.intake.malformed > 0 {
             let count = Sample::Count(self.intake.malformed);
@@ -94,6 +100,17 @@ impl Live {
                 Ok(())
             }
         }
+    }
+
+    /// How much is captured.
+    fn tell_capture(&self, snapshot: &mut Snapshot) -> Result<(), UnknownMetric> {
+        for level in CaptureLevel::ALL {
+            let is_now = u64::from(level == self.limit.level());
+            let labels = [("level", level.label())];
+            snapshot.push("sockmeter_capture_level", &labels, Sample::Count(is_now))?;
+        }
+        let reductions = Sample::Count(self.limit.reductions());
+        snapshot.push("sockmeter_capture_reductions_total", &[], reductions)
     }
 }
 

@@ -16,6 +16,7 @@ mod cost;
 mod datagrams;
 mod io;
 mod lies;
+mod limit;
 mod others;
 mod overload;
 mod programs;
