@@ -156,6 +156,11 @@ impl<T> Connection<T> {
         lost_bytes
     }
 
+    /// Bytes told of so far, received and transmitted.
+    pub fn positions(&self) -> [u64; 2] {
+        self.streams.map(|stream| stream.position)
+    }
+
     /// Bytes told of so far.
     pub fn position(&mut self, direction: Direction) -> u64 {
         self.stream(direction).position

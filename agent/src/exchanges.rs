@@ -242,6 +242,13 @@ impl Pairing {
         self.turns.lose(loss.label());
     }
 
+    /// So many turns are over: the requests in them that were missed will not be heard of.
+    pub fn miss(&mut self, turns: u32, sink: &mut impl FnMut(Finding<'_>)) {
+        if let Some((reason, count)) = self.turns.catch_up(turns) {
+            sink(Finding::Unanswered(reason, count));
+        }
+    }
+
     /// The connection ended: a response that was under way is cut short, other requests get none. `turns`: how
     /// often its direction had turned; `None` if what was missed was no protocol that is read.
     pub fn close(

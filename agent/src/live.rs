@@ -4,7 +4,9 @@
 //! asks, so that an answer holds everything that happened before the question.
 
 mod answer;
+mod budget;
 mod datagrams;
+mod limit;
 mod listeners;
 mod reconcile;
 
@@ -25,6 +27,7 @@ use crate::{
     serve::Ask,
 };
 use datagrams::Told;
+use limit::Limit;
 use listeners::Listening;
 use rustix::time::{ClockId, clock_gettime};
 use sockmeter_abi::{RECEIVE, TRANSMIT};
@@ -47,6 +50,8 @@ const TICK_NS: u64 = 1_000_000_000;
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// Records after which questions are answered even if more wait.
 const DRAIN_RECORDS_MAX: usize = 1_000_000;
+/// The shortest record in the ring, a process's end, with the ring's own header.
+const RECORD_BYTES_MIN: usize = 24;
 
 /// Why the agent cannot begin, or go on.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +82,9 @@ pub struct Live {
     datagrams: Told,
     pipeline: Pipeline,
     intake: Intake,
+    limit: Limit,
+    /// As many records as the ring can hold: what comes while these are taken came later.
+    drain_records: usize,
     pause_min: Duration,
     ticked_ns: u64,
     /// What the kernel's loss counters said last.
@@ -236,6 +244,9 @@ impl Live {
             datagrams: Told::default(),
             pipeline,
             intake,
+            limit: Limit::new(config.cpu_limit_cores),
+            drain_records: (config.kernel.ring_bytes as usize / RECORD_BYTES_MIN)
+                .min(DRAIN_RECORDS_MAX),
             pause_min: Duration::from_millis(config.kernel.drain_interval_milliseconds.into()),
             ticked_ns: 0,
             losses: [0; sockmeter_abi::field::LOSS_COUNTERS_USED],
@@ -283,35 +294,46 @@ impl Live {
     /// # Errors
     /// The kernel's maps or the recording fail.
     pub async fn run(mut self, mut asks: mpsc::Receiver<Ask>) -> Result<(), LiveError> {
-        let mut pause = self.pause_min;
+        let (mut pause, mut rest) = (self.pause_min, Duration::ZERO);
         loop {
-            match tokio::time::timeout(pause, asks.recv()).await {
+            match tokio::time::timeout(pause.max(rest), asks.recv()).await {
                 Ok(Some(ask)) => {
-                    self.settle()?;
-                    if matches!(ask, Ask::Metrics { .. }) {
+                    let is_scrape = matches!(ask, Ask::Metrics { .. });
+                    if is_scrape || !self.limit.is_resting() {
+                        self.settle()?;
+                    }
+                    if is_scrape {
                         self.read_listeners()?;
                     }
                     self.answer(ask);
                 }
                 Ok(None) => break,
                 Err(_) => {
-                    let is_quiet = self.drain() == 0;
+                    let is_quiet = self.drain_within_limit() == 0;
                     pause = if is_quiet {
                         (pause * 2).min(PAUSE_MAX)
                     } else {
                         self.pause_min
                     };
-                    self.reconcile_losses()?;
+                    if self.limit.may_compare() {
+                        self.reconcile_losses()?;
+                    }
                 }
             }
             self.tick();
+            rest = self.keep_to_limit()?;
             self.intake.check()?;
         }
         Ok(())
     }
 
-    /// Takes in what is in the ring; tells how many records that were.
-    fn drain(&mut self) -> usize {
+    /// Takes in what is in the ring.
+    fn drain(&mut self) {
+        self.take(self.drain_records);
+    }
+
+    /// Takes up to so many records out of the ring; tells how many there were.
+    fn take(&mut self, records_max: usize) -> usize {
         let Self {
             maps,
             datagrams,
@@ -326,7 +348,7 @@ impl Live {
             ..
         } = maps;
         let mut count = 0;
-        while count < DRAIN_RECORDS_MAX {
+        while count < records_max {
             let more = ring.next(|bytes| {
                 let record = match Mark::parse(bytes) {
                     Some(Mark { run, is_over }) if is_over => {
@@ -353,6 +375,7 @@ impl Live {
             return;
         }
         self.ticked_ns = now_ns;
+        self.take_counts();
         self.intake.asked.clear();
         self.intake.put(
             Record::Tick { time_ns: now_ns },

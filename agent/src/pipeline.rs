@@ -133,6 +133,13 @@ impl Pipeline {
             .map(|(id, connection)| (id, connection.slot))
     }
 
+    /// The same of those whose place is known, with the bytes told of so far, received and transmitted.
+    pub fn positions(&self) -> impl Iterator<Item = (ConnectionId, u32, [u64; 2])> {
+        self.connections
+            .iter()
+            .filter_map(|(id, connection)| Some((id, connection.slot?, connection.positions())))
+    }
+
     /// Whether a connection is open here.
     pub fn knows(&self, id: ConnectionId) -> bool {
         self.connections.contains(id)

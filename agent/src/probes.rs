@@ -18,14 +18,16 @@ use crate::{
     config::Config,
     health::{ProbeHealth, Verdict},
     kernel_btf::{BtfError, KernelBtf, SYSTEM_PATH},
+    memory,
     records::{KernelMaps, MapError},
 };
 use aya::{
-    Btf, Ebpf, EbpfLoader,
+    Btf, Ebpf, EbpfLoader, Endianness,
     programs::{Program as Loaded, ProgramError},
 };
 use std::{
-    fs,
+    collections::HashSet,
+    fs, mem,
     os::fd::{AsFd, AsRawFd},
     path::Path,
 };
@@ -162,10 +164,19 @@ pub enum ProbeError {
     Map(#[from] MapError),
 }
 
+/// What of the kernel programs can be attached to; only until they are.
+#[derive(Default)]
+struct Targets {
+    /// Functions and tracepoints, as the kernel's types call them.
+    names: HashSet<String>,
+    /// The kernel's types with these names, as BTF.
+    outline: Vec<u8>,
+}
+
 /// The loaded programs; dropping it detaches them all.
 pub struct Probes {
     ebpf: Ebpf,
-    btf: KernelBtf,
+    targets: Targets,
     verdicts: Vec<ProbeHealth>,
 }
 
@@ -180,9 +191,14 @@ impl Probes {
         }
         let btf = KernelBtf::open(Path::new(SYSTEM_PATH), &numbers::wanted())?;
         let numbers = numbers::resolve(&btf)?;
+        let targets = targets(&btf);
+        drop(btf);
         let agent_pid = std::process::id();
         let tick_ns = numbers::tick_ns();
         let mut loader = EbpfLoader::new();
+        // It has read all of the kernel's types, for relocations that the object has none of.
+        loader.btf(None);
+        memory::give_back();
         for (name, value) in &numbers {
             loader.override_global(name, value, true);
         }
@@ -201,7 +217,7 @@ impl Probes {
         Ok((
             Self {
                 ebpf,
-                btf,
+                targets,
                 verdicts: Vec::new(),
             },
             maps,
@@ -211,16 +227,18 @@ impl Probes {
     /// Attaches every program that the kernel takes, and notes a verdict for each.
     ///
     /// # Errors
-    /// The kernel's types cannot be read a second time.
+    /// The outline of the kernel's types is not understood, which is a bug.
     pub fn attach(&mut self) -> Result<&[ProbeHealth], ProbeError> {
-        let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Load(chain(&error)))?;
+        let Targets { names, outline } = mem::take(&mut self.targets);
+        let btf = Btf::parse(&outline, Endianness::default())
+            .map_err(|error| ProbeError::Load(chain(&error)))?;
         for family in ALL {
             for program in family.programs {
                 let verdict = if let Some(needed) = self.missing(family, program) {
                     Verdict::Unsupported {
                         why: format!("{needed} is not attached"),
                     }
-                } else if program.attach.exists(&self.btf) {
+                } else if names.contains(&program.attach.type_name()) {
                     match self.attach_one(program, &btf) {
                         Ok(()) => Verdict::Attached,
                         Err(why) => Verdict::Failed { why },
@@ -305,6 +323,16 @@ impl Probes {
             .iter()
             .filter_map(|probe| Some((probe, missed(probe)?)))
             .collect()
+    }
+}
+
+/// What of the kernel the programs can be attached to.
+fn targets(btf: &KernelBtf) -> Targets {
+    let programs = ALL.iter().flat_map(|family| family.programs);
+    let found = programs.filter(|program| program.attach.exists(btf));
+    Targets {
+        names: found.map(|program| program.attach.type_name()).collect(),
+        outline: btf.outline(),
     }
 }
 

@@ -20,7 +20,7 @@ use aya_ebpf::{
 };
 use core::ptr;
 use sockmeter_abi::{
-    ARMED_WITH_UNIX, CONNECTIONS_MAX_DEFAULT,
+    ARMED_WITH_UNIX, CONNECTIONS_MAX_DEFAULT, LEVEL_SHIFT,
     field::LOSS_NO_SLOT,
     record::{Endpoints, TRANSPORT_TCP, TRANSPORT_UNIX},
     slot::{PHASE_ABANDONED, PHASE_FREE, Slot},
@@ -39,7 +39,8 @@ const SOCK_STREAM: u16 = 1;
 static AGENT_PID: Global<u32> = Global::new(0);
 
 /// Not zero once every program is attached. They are attached one by one, and a connection of which one
-/// direction was seen before the other would pair requests with the wrong responses.
+/// direction was seen before the other would pair requests with the wrong responses. Also how much is captured, see
+/// `abi::LEVEL_SHIFT`.
 #[map]
 static ARMED: Array<u32> = Array::with_max_entries(1, 0);
 
@@ -95,29 +96,48 @@ pub fn is_agent(pid: u32) -> bool {
     pid == AGENT_PID.load()
 }
 
-/// Whether anything is watched yet.
+/// A process that is watched.
+#[derive(Clone, Copy)]
+pub struct Watched {
+    /// Its thread group.
+    pub pid: u32,
+    /// `abi::LEVEL_*`: how much is captured now.
+    pub level: u32,
+}
+
+/// The agent's word; zero until it has written it.
 #[inline(always)]
-pub fn is_armed() -> bool {
-    // SAFETY: a live map value that the agent writes once; volatile, so that it is read each time.
+fn armed() -> u32 {
+    // SAFETY: a live map value that the agent writes; volatile, so that it is read each time.
     ARMED
         .get_ptr(0)
-        .is_some_and(|armed| unsafe { armed.read_volatile() } != 0)
+        .map_or(0, |armed| unsafe { armed.read_volatile() })
 }
 
 /// Whether Unix sockets are followed: whether a program is attached that gives their slots back.
 #[inline(always)]
 pub fn follows_unix() -> bool {
-    // SAFETY: as above.
-    ARMED
-        .get_ptr(0)
-        .is_some_and(|armed| unsafe { armed.read_volatile() } == ARMED_WITH_UNIX)
+    armed() & ((1 << LEVEL_SHIFT) - 1) == ARMED_WITH_UNIX
 }
 
-/// The current process (thread group), unless it is the agent or nothing is watched yet.
+/// The current process, unless it is the agent or nothing is watched yet.
+#[inline(always)]
+pub fn current() -> Option<Watched> {
+    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    if is_agent(pid) {
+        return None;
+    }
+    let armed = armed();
+    (armed != 0).then_some(Watched {
+        pid,
+        level: armed >> LEVEL_SHIFT,
+    })
+}
+
+/// The same without how much is captured.
 #[inline(always)]
 pub fn current_pid() -> Option<u32> {
-    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    (!is_agent(pid) && is_armed()).then_some(pid)
+    current().map(|watched| watched.pid)
 }
 
 #[inline(always)]

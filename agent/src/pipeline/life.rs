@@ -364,5 +364,21 @@ impl Pipeline {
             return self.end(connection, &ending);
         }
         self.catch_up(connection, retransmits, bytes, time_ns);
+        self.miss(connection, turns);
+    }
+
+    /// So many turns are over, and what was not heard of them will not be. Where it is not known what was spoken, there
+    /// may be no requests in them.
+    fn miss(&mut self, id: ConnectionId, turns: u32) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let (series, process) = (&mut self.series, connection.talk.process);
+        let end = end_of(&connection.talk.conversation, &connection.remote);
+        if !end.protocol.is_empty() {
+            connection.talk.pairing.miss(turns, &mut |finding| {
+                note(series, process, end, finding);
+            });
+        }
     }
 }

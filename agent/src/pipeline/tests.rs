@@ -4,6 +4,7 @@ mod datagrams;
 mod gaps;
 mod hands;
 mod life;
+mod limit;
 mod listeners;
 mod losses;
 mod order;
@@ -160,7 +161,12 @@ impl Bench {
             time_ns: self.now_ns,
             bytes,
             retransmits,
-            turns: self.turns,
+            // The last one may go on.
+            turns: if open {
+                self.turns.saturating_sub(1)
+            } else {
+                self.turns
+            },
             local: REMOTE,
             remote: REMOTE,
         }));

@@ -7,13 +7,13 @@
     reason = "the connection table is memory that the kernel writes"
 )]
 
-use super::datagrams::DatagramTable;
+use super::{datagrams::DatagramTable, level::CaptureLevel};
 use aya::{
     Ebpf,
     maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf, Stack},
 };
 use sockmeter_abi::{
-    ARMED, ARMED_WITH_UNIX,
+    ARMED, ARMED_WITH_UNIX, LEVEL_SHIFT,
     field::{LOSS_COUNTERS, LOSS_COUNTERS_USED},
     listener::Listener,
     slot::{PHASE_FREE, Slot},
@@ -59,6 +59,8 @@ pub struct KernelMaps {
     pub datagrams: DatagramTable,
     losses: PerCpuArray<MapData, [u64; LOSS_COUNTERS]>,
     armed: Array<MapData, u32>,
+    /// What was written there last, without the level.
+    armed_as: u32,
     /// Slots that nobody uses.
     free_slots: Stack<MapData, u32>,
     /// Listening sockets, by cookie.
@@ -95,6 +97,7 @@ impl KernelMaps {
         Ok(Self {
             ring: Ring(RingBuf::try_from(take(ebpf, "RING")?).map_err(refused("RING"))?),
             armed: Array::try_from(take(ebpf, "ARMED")?).map_err(refused("ARMED"))?,
+            armed_as: 0,
             losses: PerCpuArray::try_from(take(ebpf, "LOSSES")?).map_err(refused("LOSSES"))?,
             slots: Slots::map(slots, connections_max)?,
             datagrams: DatagramTable::take(ebpf)?,
@@ -110,8 +113,17 @@ impl KernelMaps {
     /// # Errors
     /// The kernel's.
     pub fn arm(&mut self, with_unix: bool) -> Result<(), MapError> {
-        let armed = if with_unix { ARMED_WITH_UNIX } else { ARMED };
-        self.armed.set(0, armed, 0).map_err(refused("ARMED"))
+        self.armed_as = if with_unix { ARMED_WITH_UNIX } else { ARMED };
+        self.set_level(CaptureLevel::Full)
+    }
+
+    /// How much the programs capture from now on. Calls that are under way may still go by what was said before.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_level(&mut self, level: CaptureLevel) -> Result<(), MapError> {
+        let word = self.armed_as | level.word() << LEVEL_SHIFT;
+        self.armed.set(0, word, 0).map_err(refused("ARMED"))
     }
 
     /// Gives an abandoned slot back, once its final counts were taken.

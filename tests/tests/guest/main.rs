@@ -12,9 +12,11 @@
 mod accept;
 mod adoption;
 mod checks;
+mod cost;
 mod datagrams;
 mod io;
 mod lies;
+mod limit;
 mod others;
 mod overload;
 mod programs;
