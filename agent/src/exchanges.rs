@@ -1,5 +1,6 @@
 //! Exchanges: one request and its response, paired and timed, for all protocols alike.
 
+mod open;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -12,6 +13,7 @@ use crate::{
     },
     records::Address,
 };
+use open::Open;
 use std::collections::VecDeque;
 use turns::Turns;
 
@@ -106,57 +108,6 @@ impl End<'_> {
                 Direction::Receive
             }
             _ => Direction::Transmit,
-        }
-    }
-}
-
-/// A request that waits for the end of its response.
-#[derive(Debug, Default)]
-struct Open {
-    stream: u32,
-    arrived_ns: Option<u64>,
-    started_ns: u64,
-    /// Method, then target.
-    text: Vec<u8>,
-    method_bytes: usize,
-    version: &'static str,
-    /// Its head is complete, so it counts as active.
-    is_known: bool,
-    answer: Option<Answer>,
-    first_byte_ns: Option<u64>,
-}
-
-impl Open {
-    fn method(&self) -> &[u8] {
-        self.text.get(..self.method_bytes).unwrap_or_default()
-    }
-
-    fn target(&self) -> &[u8] {
-        self.text.get(self.method_bytes..).unwrap_or_default()
-    }
-
-    fn exchange<'a>(
-        &'a self,
-        end: End<'a>,
-        answer: Answer,
-        ended_ns: u64,
-        truncated: bool,
-    ) -> Exchange<'a> {
-        Exchange {
-            role: end.role,
-            protocol: end.protocol,
-            operation: Operation::Http {
-                method: self.method(),
-                target: self.target(),
-                version: self.version,
-            },
-            answer,
-            remote: end.remote,
-            arrived_ns: self.arrived_ns,
-            started_ns: self.started_ns,
-            first_byte_ns: self.first_byte_ns.unwrap_or(ended_ns),
-            ended_ns,
-            truncated,
         }
     }
 }
