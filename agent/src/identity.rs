@@ -171,8 +171,8 @@ impl Identity {
         key
     }
 
-    /// How often a pid went over to another program: as long as this stays, so does the answer of
-    /// [`program`](Self::program) for each pid that lives.
+    /// How often something new was learnt of a pid that was known: as long as this stays, so do the answers of
+    /// [`program`](Self::program) and [`wants_facts`](Self::wants_facts) for each pid that lives and was asked for.
     pub fn changes(&self) -> u64 {
         self.changes
     }
@@ -308,10 +308,7 @@ impl Identity {
             has_ended: false,
         };
         let before = self.processes.insert(pid, process);
-        if before
-            .as_ref()
-            .is_some_and(|before| before.program != program)
-        {
+        if before.is_some() {
             self.changes += 1;
         }
         if let Some(key) = before.and_then(|before| before.program) {
@@ -362,5 +359,7 @@ impl Identity {
         {
             self.programs.leave(key);
         }
+        // Who comes next with this pid is another one.
+        self.changes += 1;
     }
 }

@@ -159,8 +159,7 @@ impl Intake {
 
     /// Pushes a record, after what must be known of its process.
     fn push(&mut self, record: Record<'_>, pipeline: &mut Pipeline, slots: &Slots) {
-        if let Some(pid) = record.pid()
-            && pipeline.wants_facts(pid)
+        if let Some(pid) = pipeline.unnamed(&record)
             && self.asked.insert(pid)
         {
             let known = |pid| !pipeline.wants_facts(pid);

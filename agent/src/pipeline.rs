@@ -121,6 +121,27 @@ impl Pipeline {
         self.identity.wants_facts(pid)
     }
 
+    /// The process of a record, if the pipeline [wants its facts](Self::wants_facts).
+    pub fn unnamed(&mut self, record: &Record<'_>) -> Option<u32> {
+        let pid = record.pid()?;
+        if let Record::Segment(segment) = record
+            && let Some(program) = self.held(segment.connection, pid)
+            && program != Identity::unknown()
+        {
+            return None;
+        }
+        self.wants_facts(pid).then_some(pid)
+    }
+
+    /// The program of a connection, if that process holds it and nothing was learnt since that was last looked at.
+    fn held(&mut self, id: ConnectionId, pid: u32) -> Option<ProgramKey> {
+        let changes = self.identity.changes();
+        let Connection {
+            pid: holder, talk, ..
+        } = self.connections.get_mut(id)?;
+        (*holder == pid && talk.changes == changes).then_some(talk.program)
+    }
+
     /// The processes believed to live and their starts, for the edge to check after a loss.
     pub fn living(&self) -> Vec<(u32, u64)> {
         self.identity.living().collect()
@@ -191,16 +212,13 @@ impl Pipeline {
     fn segment(&mut self, segment: &Segment<'_>, steer: &mut impl Steer) {
         let (id, direction) = (segment.connection, segment.direction);
         self.now_ns = self.now_ns.max(segment.time_ns);
-        let holder = self
-            .connections
-            .get_mut(id)
-            .map(|connection| (connection.pid, connection.talk.changes));
-        if holder.is_none() && !self.take_up(segment) {
-            return;
-        }
-        // A process that runs another program now, or another one with its pid, is another one too.
-        if holder.is_some_and(|holder| holder != (segment.pid, self.identity.changes())) {
-            self.hand_over(id, segment.pid);
+        if self.held(id, segment.pid).is_none() {
+            // A process that runs another program now, or another one with its pid, is another one too.
+            if self.connections.contains(id) {
+                self.hand_over(id, segment.pid);
+            } else if !self.take_up(segment) {
+                return;
+            }
         }
         let Some(connection) = self.connections.get_mut(id) else {
             return;
