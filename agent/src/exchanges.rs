@@ -243,6 +243,10 @@ impl Pairing {
             return;
         }
         let text = self.spare.pop().unwrap_or_default();
+        if self.open.capacity() == 0 {
+            // Most connections never have two requests under way; a queue would begin with room for four.
+            self.open.reserve_exact(1);
+        }
         self.open.push_back(Open {
             stream,
             arrived_ns,
@@ -349,6 +353,9 @@ impl Pairing {
     fn recycle(&mut self, mut text: Vec<u8>) {
         if self.spare.len() < SPARE_MAX {
             text.clear();
+            if self.spare.capacity() == 0 {
+                self.spare.reserve_exact(1);
+            }
             self.spare.push(text);
         }
     }

@@ -13,6 +13,7 @@ mod accept;
 mod adoption;
 mod checks;
 mod cost;
+mod cost_agent;
 mod datagrams;
 mod io;
 mod lies;

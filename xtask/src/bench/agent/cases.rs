@@ -36,7 +36,12 @@ const fn many(name: &'static str, flags: &'static [&'static str], warm_up: u32) 
 /// One whose exchanges are long.
 const fn long(name: &'static str, flags: &'static [&'static str], exchanges: u32) -> Case {
     Case {
-        warm_up: exchanges / 4,
+        // Each connection has to be used before.
+        warm_up: if exchanges / 4 > 64 {
+            exchanges / 4
+        } else {
+            64
+        },
         exchanges_here: exchanges * 8,
         exchanges_in_guest: exchanges,
         ..case(name, flags)
