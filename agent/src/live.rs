@@ -13,6 +13,7 @@ mod reconcile;
 use crate::{
     adoption,
     config::Config,
+    identity::Exclusions,
     kernel_btf::BtfError,
     memory,
     pipeline::{Pipeline, Steer},
@@ -30,7 +31,7 @@ use datagrams::Told;
 use limit::Limit;
 use listeners::Listening;
 use rustix::time::{ClockId, clock_gettime};
-use sockmeter_abi::{RECEIVE, TRANSMIT};
+use sockmeter_abi::{CAPTURE_EXCLUDED, RECEIVE, TRANSMIT};
 use std::{
     collections::HashSet,
     fs::{File, OpenOptions},
@@ -205,6 +206,13 @@ impl Intake {
 struct Steering<'a>(&'a Slots);
 
 impl Steer for Steering<'_> {
+    fn exclude(&mut self, slot: u32, connection: ConnectionId) {
+        for direction in [RECEIVE, TRANSMIT] {
+            self.0
+                .set_capture_bytes(slot, connection.0, direction, CAPTURE_EXCLUDED);
+        }
+    }
+
     fn capture_nothing(&mut self, slot: u32, connection: ConnectionId) {
         for direction in [RECEIVE, TRANSMIT] {
             self.0.set_capture_bytes(slot, connection.0, direction, 0);
@@ -237,7 +245,8 @@ impl Live {
         let (mut probes, mut maps) = Probes::load(config)?;
         probes.attach()?;
         maps.arm(probes.follows_unix())?;
-        let pipeline = Pipeline::new(settings(config));
+        let exclusions = Exclusions::new(config.exclude.clone());
+        let pipeline = Pipeline::without(exclusions, settings(config));
         let mut live = Self {
             probes,
             maps,
@@ -365,6 +374,9 @@ impl Live {
                 break;
             }
             count += 1;
+        }
+        for pid in pipeline.drain_excluded() {
+            maps.exclude(pid);
         }
         count
     }

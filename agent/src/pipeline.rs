@@ -21,7 +21,7 @@ mod tests;
 use crate::{
     connections::{Connection, ConnectionId, Connections, Direction, Role},
     exchanges::{End, Finding, Pairing},
-    identity::{Identity, ProgramKey},
+    identity::{Exclusions, Identity, ProgramKey},
     protocol::{
         Loss, Piece,
         conversation::{Conversation, Moment, Reading},
@@ -37,6 +37,10 @@ use std::collections::HashMap;
 use steer::{Needless, steer_capture};
 pub use steer::{Steer, Unsteered};
 
+/// Excluded processes that wait to be told to the kernel side at most; one that finds no room is told when it opens
+/// its next connection.
+const EXCLUDED_MAX: usize = 4096;
+
 /// What the stages keep with a connection.
 struct Talk {
     conversation: Conversation,
@@ -50,6 +54,8 @@ struct Talk {
     held: Held,
     /// The kernel side was told to capture nothing.
     is_told: bool,
+    /// The kernel side was told not to follow it any more.
+    is_excluded: bool,
     needless: Needless,
     /// Received segments that wait for the record of a send.
     waiting: Vec<Segment<'static>>,
@@ -64,6 +70,8 @@ pub struct Pipeline {
     series: Series,
     processes: HashMap<ProgramKey, ProcessKey>,
     listeners: Listeners,
+    /// Processes that were found to be excluded, for the edge to tell the kernel side.
+    excluded: Vec<u32>,
     losses: [u64; LOSS_REASONS.len()],
     /// Connections on which segments wait, or have waited since the last tick.
     waiting: Vec<ConnectionId>,
@@ -73,12 +81,18 @@ pub struct Pipeline {
 impl Pipeline {
     /// Stages that have seen nothing.
     pub fn new(settings: Settings) -> Self {
+        Self::without(Exclusions::default(), settings)
+    }
+
+    /// The same, with programs that are not measured.
+    pub fn without(exclusions: Exclusions, settings: Settings) -> Self {
         Self {
             connections: Connections::default(),
-            identity: Identity::new(),
+            identity: Identity::without(exclusions),
             series: Series::new(settings),
             processes: HashMap::new(),
             listeners: Listeners::default(),
+            excluded: Vec::new(),
             losses: [0; LOSS_REASONS.len()],
             waiting: Vec::new(),
             now_ns: 0,
@@ -167,10 +181,27 @@ impl Pipeline {
     /// The series of the program that a process belongs to.
     fn process(&mut self, pid: u32) -> (ProgramKey, ProcessKey) {
         let program = self.identity.program(pid);
-        (program, self.series_of(program))
+        let process = self.series_of(program);
+        if process == ProcessKey::EXCLUDED && self.excluded.len() < EXCLUDED_MAX {
+            self.excluded.push(pid);
+        }
+        (program, process)
+    }
+
+    /// The processes that were found to be excluded since the last call, some of them more than once.
+    pub fn drain_excluded(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.excluded)
+    }
+
+    /// How many processes are excluded, of those that would be measured.
+    pub fn excluded(&self) -> usize {
+        self.identity.excluded()
     }
 
     fn series_of(&mut self, program: ProgramKey) -> ProcessKey {
+        if self.identity.is_excluded(program) {
+            return ProcessKey::EXCLUDED;
+        }
         if !self.processes.contains_key(&program) {
             // One that had its pid may have ended since the last tick.
             self.end_programs();

@@ -24,6 +24,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     programs::{Program as Loaded, ProgramError},
 };
+use sockmeter_abi::EXCLUDED_PROCESSES_MAX;
 use std::{
     fs,
     os::fd::{AsFd, AsRawFd},
@@ -182,6 +183,8 @@ impl Probes {
         let numbers = numbers::resolve(&btf)?;
         let agent_pid = std::process::id();
         let tick_ns = numbers::tick_ns();
+        let excludes = u32::from(!config.exclude.is_empty());
+        let excluded_max = (excludes * EXCLUDED_PROCESSES_MAX).max(1);
         let mut loader = EbpfLoader::new();
         for (name, value) in &numbers {
             loader.override_global(name, value, true);
@@ -190,6 +193,8 @@ impl Probes {
             .override_global("AGENT_PID", &agent_pid, true)
             .override_global("TICK_NS", &tick_ns, true)
             .override_global("CAPTURE_BYTES", &config.kernel.capture_bytes_max, true)
+            .override_global("EXCLUDES", &excludes, true)
+            .map_max_entries("EXCLUDED", excluded_max)
             .map_max_entries("RING", config.kernel.ring_bytes)
             .map_max_entries("DATAGRAMS", config.kernel.datagram_processes_max)
             .map_max_entries("SLOTS", config.kernel.connections_max)

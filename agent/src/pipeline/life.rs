@@ -7,6 +7,7 @@ use crate::{
     identity::ProgramKey,
     protocol::conversation::{Conversation, Moment},
     records::{Address, Adopted, Closed, ConnectFailed, Opened, Table},
+    series::ProcessKey,
 };
 use std::collections::BTreeSet;
 
@@ -61,6 +62,7 @@ impl Pipeline {
             changes: self.identity.changes(),
             held: Held::default(),
             is_told: false,
+            is_excluded: false,
             needless: Needless::default(),
             waiting: Vec::new(),
             waiting_end: None,
@@ -161,6 +163,10 @@ impl Pipeline {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
+        // What an excluded process has used is not looked at again, whoever has it: the kernel side may not tell.
+        if connection.talk.process == ProcessKey::EXCLUDED {
+            return;
+        }
         connection.pid = pid;
         let transport = connection.transport().label();
         let talk = &mut connection.talk;

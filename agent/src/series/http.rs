@@ -27,7 +27,7 @@ impl Series {
         };
 
         let Some(Process { owner, .. }) = self.processes.get_mut(process) else {
-            return self.late();
+            return self.late(process);
         };
         let words = &mut self.words;
         let request = Request {

@@ -13,6 +13,7 @@ mod accept;
 mod adoption;
 mod checks;
 mod datagrams;
+mod exclude;
 mod io;
 mod lies;
 mod limit;
