@@ -214,6 +214,11 @@ impl Identity {
         self.programs.labels(key)
     }
 
+    /// Whether any program may be excluded.
+    pub fn has_exclusions(&self) -> bool {
+        !self.exclusions.is_empty()
+    }
+
     /// Whether a program is not to be measured. That of unknown processes always is.
     pub fn is_excluded(&self, key: ProgramKey) -> bool {
         self.programs.is_excluded(key)

@@ -343,6 +343,21 @@ impl Live {
 
     /// Takes up to so many records out of the ring; tells how many there were.
     fn take(&mut self, records_max: usize) -> usize {
+        let mut count = 0;
+        loop {
+            count += self.take_told(records_max - count);
+            let excluded = self.pipeline.drain_excluded();
+            if excluded.is_empty() || count >= records_max {
+                return count;
+            }
+            // Looks into the ring again: it may hold by now that such a process had executed another file.
+            for (pid, is_excluded) in excluded {
+                self.maps.set_excluded(pid, is_excluded);
+            }
+        }
+    }
+
+    fn take_told(&mut self, records_max: usize) -> usize {
         let Self {
             maps,
             datagrams,
@@ -374,9 +389,6 @@ impl Live {
                 break;
             }
             count += 1;
-        }
-        for pid in pipeline.drain_excluded() {
-            maps.exclude(pid);
         }
         count
     }

@@ -37,8 +37,8 @@ use std::collections::HashMap;
 use steer::{Needless, steer_capture};
 pub use steer::{Steer, Unsteered};
 
-/// Excluded processes that wait to be told to the kernel side at most; one that finds no room is told when it opens
-/// its next connection.
+/// Processes of which the kernel side is to be told that they are excluded, at most; one that finds no room is told when
+/// it opens its next connection.
 const EXCLUDED_MAX: usize = 4096;
 
 /// What the stages keep with a connection.
@@ -70,8 +70,8 @@ pub struct Pipeline {
     series: Series,
     processes: HashMap<ProgramKey, ProcessKey>,
     listeners: Listeners,
-    /// Processes that were found to be excluded, for the edge to tell the kernel side.
-    excluded: Vec<u32>,
+    /// Processes that were found to be excluded, or are not any more, for the edge to tell the kernel side.
+    excluded: Vec<(u32, bool)>,
     losses: [u64; LOSS_REASONS.len()],
     /// Connections on which segments wait, or have waited since the last tick.
     waiting: Vec<ConnectionId>,
@@ -106,8 +106,16 @@ impl Pipeline {
             Record::ConnectFailed(failed) => self.connect_failed(&failed),
             Record::Segment(segment) => self.ordered(segment, steer),
             Record::Closed(closed) => self.ordered_end(closed, steer),
-            Record::Started(started) => self.identity.started(&started),
-            Record::Ended { pid, time_ns } => self.identity.ended(pid, time_ns),
+            Record::Started(started) => {
+                if started.is_exec {
+                    self.forget_excluded(started.pid);
+                }
+                self.identity.started(&started);
+            }
+            Record::Ended { pid, time_ns } => {
+                self.forget_excluded(pid);
+                self.identity.ended(pid, time_ns);
+            }
             Record::Process(facts) => self.identity.learn(facts),
             Record::Adopted(adopted) => self.adopted(adopted),
             Record::Table(table) => {
@@ -182,14 +190,25 @@ impl Pipeline {
     fn process(&mut self, pid: u32) -> (ProgramKey, ProcessKey) {
         let program = self.identity.program(pid);
         let process = self.series_of(program);
-        if process == ProcessKey::EXCLUDED && self.excluded.len() < EXCLUDED_MAX {
-            self.excluded.push(pid);
+        if process == ProcessKey::EXCLUDED
+            && self.excluded.len() < EXCLUDED_MAX
+            && self.identity.is_alive(pid)
+        {
+            self.excluded.push((pid, true));
         }
         (program, process)
     }
 
-    /// The processes that were found to be excluded since the last call, some of them more than once.
-    pub fn drain_excluded(&mut self) -> Vec<u32> {
+    /// A process has ended, or runs another program: whether that one is excluded is not known yet.
+    fn forget_excluded(&mut self, pid: u32) {
+        if self.identity.has_exclusions() {
+            self.excluded.retain(|(other, _)| *other != pid);
+            self.excluded.push((pid, false));
+        }
+    }
+
+    /// The processes that were found to be excluded since the last call, or are not any more, in this order.
+    pub fn drain_excluded(&mut self) -> Vec<(u32, bool)> {
         std::mem::take(&mut self.excluded)
     }
 

@@ -130,11 +130,15 @@ impl KernelMaps {
         self.armed.set(0, word, 0).map_err(refused("ARMED"))
     }
 
-    /// Connections that the process opens from now on need not be followed. The kernel side forgets it when it ends or
-    /// executes another file.
-    pub fn exclude(&mut self, pid: u32) {
-        // Without room its connections are followed, and not looked at.
-        let _ = self.excluded.insert(pid, 1, 0);
+    /// Connections that the process opens from now on need not be followed, or have to be. The kernel side itself forgets
+    /// a process that ends or executes another file.
+    pub fn set_excluded(&mut self, pid: u32, is_excluded: bool) {
+        // Without room its connections are followed, and not looked at; and it may be gone already.
+        let _ = if is_excluded {
+            self.excluded.insert(pid, 1, 0)
+        } else {
+            self.excluded.remove(&pid)
+        };
     }
 
     /// Gives an abandoned slot back, once its final counts were taken.

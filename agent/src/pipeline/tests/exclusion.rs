@@ -92,17 +92,17 @@ fn nothing_of_an_excluded_process_is_shown() {
 fn the_kernel_side_is_told_the_process_and_its_connection_once() {
     let mut bench = bench();
     opened_by(&mut bench, 2);
-    assert_eq!(bench.pipeline.drain_excluded(), [2]);
+    assert_eq!(bench.pipeline.drain_excluded(), [(2, true)]);
     for _ in 0..3 {
         bench.segment(2, Direction::Receive, GET, GET.len() as u32);
     }
     assert_eq!(bench.told, ["3 7: exclude"]);
-    assert_eq!(bench.pipeline.drain_excluded(), [0; 0]);
+    assert_eq!(bench.pipeline.drain_excluded(), []);
     let mut bench = self::bench();
     opened_by(&mut bench, 1);
     bench.segment(1, Direction::Receive, GET, GET.len() as u32);
     assert_eq!(bench.told, [""; 0]);
-    assert_eq!(bench.pipeline.drain_excluded(), [0; 0]);
+    assert_eq!(bench.pipeline.drain_excluded(), []);
 }
 
 #[test]
@@ -155,5 +155,27 @@ fn a_process_that_executes_an_excluded_file_is_excluded_from_then_on() {
         GET.len() as u64
     );
     assert_eq!(bench.told, ["3 7: exclude"]);
-    assert_eq!(bench.pipeline.drain_excluded(), [1]);
+    assert_eq!(bench.pipeline.drain_excluded(), [(1, false), (1, true)]);
+}
+
+#[test]
+fn what_the_kernel_side_is_told_ends_with_what_is_true() {
+    let mut bench = bench();
+    opened_by(&mut bench, 2);
+    // It executes another file before the kernel side is told.
+    bench.push(Record::Started(Started {
+        is_exec: true,
+        pid: 2,
+        parent_pid: 0,
+        start_boottime_ns: 1,
+        cgroup: 0,
+        file: "/opt/other".to_owned(),
+    }));
+    assert_eq!(bench.pipeline.drain_excluded(), [(2, false)]);
+    let mut bench = self::bench();
+    opened_by(&mut bench, 2);
+    bench.ended(2);
+    // A late record of it.
+    bench.segment(2, Direction::Receive, GET, GET.len() as u32);
+    assert_eq!(bench.pipeline.drain_excluded(), [(2, false)]);
 }
