@@ -1,6 +1,8 @@
 //! The command line: flags, commands, exit codes, and the one door to stdout.
 
-use crate::config::{Config, ConfigError, Format, Level, parse_cores, parse_listen};
+use crate::config::{
+    Config, ConfigError, Format, Level, parse_cores, parse_excluded, parse_listen,
+};
 use clap::{Args, Parser, Subcommand};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -65,6 +67,9 @@ pub struct Flags {
     /// Use no more than so many processors; when that is not enough, look at less and count it [default: 1]
     #[arg(long, global = true, value_name = "CORES", value_parser = parse_cores)]
     pub cpu_limit: Option<f64>,
+    /// Do not measure this program: the name of its service or executable or, with a slash, its path. May be repeated
+    #[arg(long, global = true, value_name = "NAME", value_parser = parse_excluded)]
+    pub exclude: Vec<String>,
     /// Write log lines (to stderr) for people or for programs [default: text]
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub log_format: Option<Format>,
@@ -108,6 +113,7 @@ impl Cli {
             config,
             listen,
             cpu_limit,
+            exclude,
             log_format,
             log_level,
             record: _,
@@ -117,6 +123,9 @@ impl Cli {
             .map_or_else(|| Ok(Config::default()), Config::load)?;
         settings.listen = listen.unwrap_or(settings.listen);
         settings.cpu_limit_cores = cpu_limit.unwrap_or(settings.cpu_limit_cores);
+        if !exclude.is_empty() {
+            settings.exclude.clone_from(exclude);
+        }
         settings.log.format = log_format.unwrap_or(settings.log.format);
         settings.log.level = log_level.unwrap_or(settings.log.level);
         Ok(settings)

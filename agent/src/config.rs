@@ -42,6 +42,10 @@ pub struct Config {
     /// and counts what it leaves out; see [`CaptureLevel`](crate::records::CaptureLevel).
     #[serde(deserialize_with = "cores")]
     pub cpu_limit_cores: f64,
+    /// Programs that are not measured: at most 256. Default: none. With a slash the path of the executable, else its
+    /// file name or the name of the service, as the labels show them.
+    #[serde(deserialize_with = "exclude")]
+    pub exclude: Vec<String>,
     /// `[log]`: the agent's own log.
     pub log: Log,
     /// `[kernel]`: what is held in and copied out of the kernel.
@@ -179,6 +183,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), PORT_DEFAULT),
             cpu_limit_cores: 1.0,
+            exclude: Vec::new(),
             log: Log::default(),
             kernel: Kernel::default(),
             series: Series::default(),
@@ -292,6 +297,30 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
 
 fn listen<'de, D: Deserializer<'de>>(input: D) -> Result<SocketAddr, D::Error> {
     parse_listen(&String::deserialize(input)?).map_err(D::Error::custom)
+}
+
+/// Names of programs that are not measured, at most: each is compared with each new program.
+pub const EXCLUDE_MAX: usize = 256;
+
+/// Reads the name of a program that is not measured.
+pub fn parse_excluded(name: &str) -> Result<String, String> {
+    if name.is_empty() {
+        Err("the name is empty; write the name of a service or executable, or its path".to_owned())
+    } else {
+        Ok(name.to_owned())
+    }
+}
+
+fn exclude<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(input)?;
+    let count = names.len();
+    if count > EXCLUDE_MAX {
+        return Err(D::Error::custom(format!(
+            "{count} names; use up to {EXCLUDE_MAX}"
+        )));
+    }
+    let names = names.iter().map(|name| parse_excluded(name));
+    names.collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
 /// Reads a number of processors.

@@ -52,6 +52,8 @@ pub enum Verdict {
 pub struct Capture {
     /// How much is captured.
     pub level: CaptureLevel,
+    /// Processes of which nothing is.
+    pub excluded_processes: usize,
     /// Processors that the agent may use.
     pub limit_cores: f64,
     /// Processors that it used in the last second.
@@ -160,6 +162,7 @@ fn records(losses: &[(&'static str, u64)], connections: usize) -> Part {
 fn captured(capture: &Capture) -> Part {
     let Capture {
         level,
+        excluded_processes,
         limit_cores,
         used_cores,
         reduced_at_cores,
@@ -167,6 +170,9 @@ fn captured(capture: &Capture) -> Part {
     } = *capture;
     let (name, meaning) = (level.label(), level.meaning());
     let mut why = format!("{name}: {meaning}; {used_cores:.2} of {limit_cores} processors used");
+    if excluded_processes > 0 {
+        why.push_str(&format!("; {excluded_processes} processes excluded"));
+    }
     let status = if level == CaptureLevel::Full {
         Status::Ok
     } else {
@@ -189,6 +195,7 @@ mod tests {
 
     const CAPTURE: Capture = Capture {
         level: CaptureLevel::Full,
+        excluded_processes: 0,
         limit_cores: 0.5,
         used_cores: 0.0123,
         reduced_at_cores: 0.0,
@@ -286,6 +293,7 @@ mod tests {
     fn reduced_capture_is_degraded_and_says_why() {
         let reduced = Capture {
             level: CaptureLevel::Head,
+            excluded_processes: 3,
             reduced_at_cores: 0.497,
             reduced_for: Duration::from_millis(3900),
             ..CAPTURE
@@ -303,7 +311,7 @@ mod tests {
             (
                 "capture",
                 "head: only the first bytes of heads are captured; 0.01 of 0.5 processors used; \
-                 reduced 3 s ago, at 0.50 of cpu_limit_cores"
+                 3 processes excluded; reduced 3 s ago, at 0.50 of cpu_limit_cores"
             )
         );
     }

@@ -13,6 +13,7 @@ mod reconcile;
 use crate::{
     adoption,
     config::Config,
+    identity::Exclusions,
     kernel_btf::BtfError,
     memory,
     pipeline::{Pipeline, Steer},
@@ -30,7 +31,7 @@ use datagrams::Told;
 use limit::Limit;
 use listeners::Listening;
 use rustix::time::{ClockId, clock_gettime};
-use sockmeter_abi::{RECEIVE, TRANSMIT};
+use sockmeter_abi::{CAPTURE_EXCLUDED, RECEIVE, TRANSMIT};
 use std::{
     collections::HashSet,
     fs::{File, OpenOptions},
@@ -204,6 +205,13 @@ impl Intake {
 struct Steering<'a>(&'a Slots);
 
 impl Steer for Steering<'_> {
+    fn exclude(&mut self, slot: u32, connection: ConnectionId) {
+        for direction in [RECEIVE, TRANSMIT] {
+            self.0
+                .set_capture_bytes(slot, connection.0, direction, CAPTURE_EXCLUDED);
+        }
+    }
+
     fn capture_nothing(&mut self, slot: u32, connection: ConnectionId) {
         for direction in [RECEIVE, TRANSMIT] {
             self.0.set_capture_bytes(slot, connection.0, direction, 0);
@@ -236,7 +244,8 @@ impl Live {
         let (mut probes, mut maps) = Probes::load(config)?;
         probes.attach()?;
         maps.arm(probes.follows_unix())?;
-        let pipeline = Pipeline::new(settings(config));
+        let exclusions = Exclusions::new(config.exclude.clone());
+        let pipeline = Pipeline::without(exclusions, settings(config));
         let mut live = Self {
             probes,
             maps,
@@ -333,6 +342,21 @@ impl Live {
 
     /// Takes up to so many records out of the ring; tells how many there were.
     fn take(&mut self, records_max: usize) -> usize {
+        let mut count = 0;
+        loop {
+            count += self.take_told(records_max - count);
+            let excluded = self.pipeline.drain_excluded();
+            if excluded.is_empty() || count >= records_max {
+                return count;
+            }
+            // Looks into the ring again: it may hold by now that such a process had executed another file.
+            for (pid, is_excluded) in excluded {
+                self.maps.set_excluded(pid, is_excluded);
+            }
+        }
+    }
+
+    fn take_told(&mut self, records_max: usize) -> usize {
         let Self {
             maps,
             datagrams,

@@ -23,7 +23,7 @@ use crate::{
     connections::{Connection, ConnectionId, Connections, Direction, Role},
     exchanges::{End, Finding, Pairing},
     hash::FastMap,
-    identity::{Identity, ProgramKey},
+    identity::{Exclusions, Identity, ProgramKey},
     protocol::{
         Loss, Piece,
         conversation::{Conversation, Moment, Reading},
@@ -37,6 +37,10 @@ use listeners::Listeners;
 use steer::{Needless, steer_capture};
 pub use steer::{Steer, Unsteered};
 use tally::Tally;
+
+/// Processes of which the kernel side is to be told that they are excluded, at most; one that finds no room is told when
+/// it opens its next connection.
+const EXCLUDED_MAX: usize = 4096;
 
 /// What the stages keep with a connection.
 struct Talk {
@@ -52,6 +56,8 @@ struct Talk {
     tally: Tally,
     /// The kernel side was told to capture nothing.
     is_told: bool,
+    /// The kernel side was told not to follow it any more.
+    is_excluded: bool,
     needless: Needless,
     /// Received segments that wait for the record of a send.
     waiting: Vec<Segment<'static>>,
@@ -66,6 +72,8 @@ pub struct Pipeline {
     series: Series,
     processes: FastMap<ProgramKey, ProcessKey>,
     listeners: Listeners,
+    /// Processes that were found to be excluded, or are not any more, for the edge to tell the kernel side.
+    excluded: Vec<(u32, bool)>,
     losses: [u64; LOSS_REASONS.len()],
     /// Connections on which segments wait, or have waited since the last tick.
     waiting: Vec<ConnectionId>,
@@ -77,12 +85,18 @@ pub struct Pipeline {
 impl Pipeline {
     /// Stages that have seen nothing.
     pub fn new(settings: Settings) -> Self {
+        Self::without(Exclusions::default(), settings)
+    }
+
+    /// The same, with programs that are not measured.
+    pub fn without(exclusions: Exclusions, settings: Settings) -> Self {
         Self {
             connections: Connections::default(),
-            identity: Identity::new(),
+            identity: Identity::without(exclusions),
             series: Series::new(settings),
             processes: FastMap::default(),
             listeners: Listeners::default(),
+            excluded: Vec::new(),
             losses: [0; LOSS_REASONS.len()],
             waiting: Vec::new(),
             tallied: Vec::new(),
@@ -97,8 +111,16 @@ impl Pipeline {
             Record::ConnectFailed(failed) => self.connect_failed(&failed),
             Record::Segment(segment) => self.ordered(segment, steer),
             Record::Closed(closed) => self.ordered_end(closed, steer),
-            Record::Started(started) => self.identity.started(&started),
-            Record::Ended { pid, time_ns } => self.identity.ended(pid, time_ns),
+            Record::Started(started) => {
+                if started.is_exec {
+                    self.forget_excluded(started.pid);
+                }
+                self.identity.started(&started);
+            }
+            Record::Ended { pid, time_ns } => {
+                self.forget_excluded(pid);
+                self.identity.ended(pid, time_ns);
+            }
             Record::Process(facts) => self.identity.learn(facts),
             Record::Adopted(adopted) => self.adopted(adopted),
             Record::Table(table) => {
@@ -194,10 +216,38 @@ impl Pipeline {
     /// The series of the program that a process belongs to.
     fn process(&mut self, pid: u32) -> (ProgramKey, ProcessKey) {
         let program = self.identity.program(pid);
-        (program, self.series_of(program))
+        let process = self.series_of(program);
+        if process == ProcessKey::EXCLUDED
+            && self.excluded.len() < EXCLUDED_MAX
+            && self.identity.is_alive(pid)
+        {
+            self.excluded.push((pid, true));
+        }
+        (program, process)
+    }
+
+    /// A process has ended, or runs another program: whether that one is excluded is not known yet.
+    fn forget_excluded(&mut self, pid: u32) {
+        if self.identity.has_exclusions() {
+            self.excluded.retain(|(other, _)| *other != pid);
+            self.excluded.push((pid, false));
+        }
+    }
+
+    /// The processes that were found to be excluded since the last call, or are not any more, in this order.
+    pub fn drain_excluded(&mut self) -> Vec<(u32, bool)> {
+        std::mem::take(&mut self.excluded)
+    }
+
+    /// How many processes are excluded, of those that would be measured.
+    pub fn excluded(&self) -> usize {
+        self.identity.excluded()
     }
 
     fn series_of(&mut self, program: ProgramKey) -> ProcessKey {
+        if self.identity.is_excluded(program) {
+            return ProcessKey::EXCLUDED;
+        }
         if !self.processes.contains_key(&program) {
             // One that had its pid may have ended since the last tick.
             self.end_programs();

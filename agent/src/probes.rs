@@ -25,6 +25,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
     programs::{Program as Loaded, ProgramError},
 };
+use sockmeter_abi::EXCLUDED_PROCESSES_MAX;
 use std::{
     collections::HashSet,
     fs, mem,
@@ -195,6 +196,8 @@ impl Probes {
         drop(btf);
         let agent_pid = std::process::id();
         let tick_ns = numbers::tick_ns();
+        let excludes = u32::from(!config.exclude.is_empty());
+        let excluded_max = (excludes * EXCLUDED_PROCESSES_MAX).max(1);
         let mut loader = EbpfLoader::new();
         // It has read all of the kernel's types, for relocations that the object has none of.
         loader.btf(None);
@@ -206,6 +209,8 @@ impl Probes {
             .override_global("AGENT_PID", &agent_pid, true)
             .override_global("TICK_NS", &tick_ns, true)
             .override_global("CAPTURE_BYTES", &config.kernel.capture_bytes_max, true)
+            .override_global("EXCLUDES", &excludes, true)
+            .map_max_entries("EXCLUDED", excluded_max)
             .map_max_entries("RING", config.kernel.ring_bytes)
             .map_max_entries("DATAGRAMS", config.kernel.datagram_processes_max)
             .map_max_entries("SLOTS", config.kernel.connections_max)

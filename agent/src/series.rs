@@ -208,7 +208,7 @@ impl Series {
         duration_ns: u64,
     ) {
         let Some(Process { owner, .. }) = self.processes.get_mut(process) else {
-            return self.late();
+            return self.late(process);
         };
         self.plain.connect.observe(
             &mut self.words,
@@ -324,22 +324,24 @@ impl Series {
         n: u64,
     ) {
         let Some(Process { owner, .. }) = self.processes.get_mut(process) else {
-            return self.late();
+            return self.late(process);
         };
         family(&mut self.plain).add(&mut self.words, owner, labels, n);
     }
 
     fn shift(&mut self, process: ProcessKey, gauge: Gauge, labels: PlainLabels, delta: i64) {
-        let Some(process) = self.processes.get_mut(process) else {
-            return self.late();
+        let Some(known) = self.processes.get_mut(process) else {
+            return self.late(process);
         };
         self.plain
-            .shift(&mut self.words, process, gauge, labels, delta);
+            .shift(&mut self.words, known, gauge, labels, delta);
     }
 
-    /// Something came for a process that has been forgotten.
-    fn late(&mut self) {
-        self.records_lost("process_ended", 1);
+    /// Something came for a process that has been forgotten, or is not measured.
+    fn late(&mut self, process: ProcessKey) {
+        if process != ProcessKey::EXCLUDED {
+            self.records_lost("process_ended", 1);
+        }
     }
 
     fn forget(&mut self, now_ns: u64, shown: bool) {

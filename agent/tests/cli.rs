@@ -143,6 +143,7 @@ fn usage_errors_exit_2_and_name_the_word() {
             "\"half\" is not a number of processors",
         ),
         (&["--cpu-limit", "0"], "0 is out of range; use 0.01 to 1024"),
+        (&["--exclude", ""], "the name is empty"),
         (&["--log-format", "xml"], "[possible values: text, json]"),
         (&["--verbose"], "unexpected argument '--verbose'"),
         (&["chekc"], "unrecognized subcommand 'chekc'"),

@@ -7,11 +7,11 @@ use crate::{
         TICK_NS, TcpSock, Typed, now_ns, tcp, ticks,
     },
     output, sequence, socket_life, unix_name,
-    watch::{self, Adopted, Before, Followed, Watched},
+    watch::{self, Adopted, Before, Followed, Sight, Watched},
 };
 use core::ptr;
 use sockmeter_abi::{
-    CAPTURE_TAIL_BYTES, CAPTURE_WINDOW_BYTES, HEAD_BYTES, HEAD_WINDOW_BYTES, LEVEL_COUNTS,
+    CAPTURE_EXCLUDED, CAPTURE_TAIL_BYTES, CAPTURE_WINDOW_BYTES, HEAD_BYTES, HEAD_WINDOW_BYTES, LEVEL_COUNTS,
     LEVEL_FULL, RECEIVE, TRANSMIT,
     field::LOSS_NO_SLOT_BYTES,
     record::{
@@ -136,18 +136,20 @@ fn segment(
         return;
     };
     let time_ns = now_ns();
-    let followed = match watch::followed(sock) {
-        Some(followed) => followed,
+    let followed = match watch::sight(sock) {
+        Sight::Followed(followed) => followed,
+        Sight::Excluded => return,
         // AF_INET's functions serve datagrams too; those of Unix sockets have others.
-        None if lane != Lane::Unix && !watch::is_tcp(sock) => {
+        Sight::Unknown if lane != Lane::Unix && !watch::is_tcp(sock) => {
             // The bytes of multipath TCP go over sockets of the kernel's own, which no process calls.
-            if watch::is_multipath(sock) {
+            if watch::is_multipath(sock) && !watch::excludes(pid) {
                 output::lost(LOSS_NO_SLOT_BYTES, length as u64);
             }
             return;
         }
-        None => match adopt(lane, sock, pid, direction, length as u32, time_ns) {
+        Sight::Unknown => match adopt(lane, sock, pid, direction, length as u32, time_ns) {
             Some(followed) => followed,
+            None if watch::is_excluded(sock) => return,
             None => return output::lost(LOSS_NO_SLOT_BYTES, length as u64),
         },
     };
@@ -169,6 +171,10 @@ fn segment(
         }
     }
     let wanted = wanted_bytes(slot, direction, length as u64, level);
+    if wanted == CAPTURE_EXCLUDED {
+        socket_life::excluded(sock, slot);
+        return;
+    }
     let record = Segment {
         pid,
         ..describe(slot, direction, length as u32, arrived_ns, time_ns)
@@ -222,6 +228,8 @@ fn wanted_bytes(slot: &mut Slot, direction: usize, length: u64, level: u32) -> u
     };
     if steered != slot.connection {
         default
+    } else if bytes == CAPTURE_EXCLUDED {
+        CAPTURE_EXCLUDED
     } else if position + length <= skip_until {
         0
     } else {

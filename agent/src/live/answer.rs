@@ -30,7 +30,7 @@ impl Live {
                     self.probes.verdicts(),
                     &losses,
                     connections,
-                    &self.limit.capture(),
+                    &self.limit.capture(self.pipeline.excluded()),
                 ));
             }
         }
@@ -102,7 +102,7 @@ impl Live {
         }
     }
 
-    /// How much is captured.
+    /// How much is captured, and of whom nothing.
     fn tell_capture(&self, snapshot: &mut Snapshot) -> Result<(), UnknownMetric> {
         for level in CaptureLevel::ALL {
             let is_now = u64::from(level == self.limit.level());
@@ -110,7 +110,9 @@ impl Live {
             snapshot.push("sockmeter_capture_level", &labels, Sample::Count(is_now))?;
         }
         let reductions = Sample::Count(self.limit.reductions());
-        snapshot.push("sockmeter_capture_reductions_total", &[], reductions)
+        snapshot.push("sockmeter_capture_reductions_total", &[], reductions)?;
+        let excluded = Sample::Count(self.pipeline.excluded() as u64);
+        snapshot.push("sockmeter_excluded_processes", &[], excluded)
     }
 }
 

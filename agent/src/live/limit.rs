@@ -70,10 +70,11 @@ impl Limit {
     }
 
     /// For `/health`.
-    pub(super) fn capture(&self) -> Capture {
+    pub(super) fn capture(&self, excluded_processes: usize) -> Capture {
         let (reduced_at_cores, reduced_ns) = self.reduced_at;
         Capture {
             level: self.level(),
+            excluded_processes,
             limit_cores: self.budget.limit_cores(),
             used_cores: self.budget.used_cores(),
             reduced_at_cores,

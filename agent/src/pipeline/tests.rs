@@ -1,6 +1,7 @@
 //! Records in, series out: the joints between the stages.
 
 mod datagrams;
+mod exclusion;
 mod gaps;
 mod hands;
 mod life;
@@ -218,6 +219,10 @@ fn facts(pid: u32) -> Facts {
 }
 
 impl Steer for Vec<String> {
+    fn exclude(&mut self, slot: u32, id: ConnectionId) {
+        self.push(format!("{slot} {}: exclude", id.0));
+    }
+
     fn capture_nothing(&mut self, slot: u32, id: ConnectionId) {
         self.push(format!("{slot} {}: nothing", id.0));
     }

@@ -46,6 +46,7 @@ pub enum MapError {
     },
 }
 
+const EXCLUDED: &str = "EXCLUDED";
 const LISTENERS: &str = "LISTENERS";
 const LISTENERS_LOST: &str = "LISTENERS_LOST";
 
@@ -61,6 +62,8 @@ pub struct KernelMaps {
     armed: Array<MapData, u32>,
     /// What was written there last, without the level.
     armed_as: u32,
+    /// Processes whose connections are not followed.
+    excluded: HashMap<MapData, u32, u32>,
     /// Slots that nobody uses.
     free_slots: Stack<MapData, u32>,
     /// Listening sockets, by cookie.
@@ -101,6 +104,7 @@ impl KernelMaps {
             losses: PerCpuArray::try_from(take(ebpf, "LOSSES")?).map_err(refused("LOSSES"))?,
             slots: Slots::map(slots, connections_max)?,
             datagrams: DatagramTable::take(ebpf)?,
+            excluded: HashMap::try_from(take(ebpf, EXCLUDED)?).map_err(refused(EXCLUDED))?,
             free_slots: free,
             listeners: HashMap::try_from(take(ebpf, LISTENERS)?).map_err(refused(LISTENERS))?,
             listeners_lost: Array::try_from(take(ebpf, LISTENERS_LOST)?)
@@ -124,6 +128,17 @@ impl KernelMaps {
     pub fn set_level(&mut self, level: CaptureLevel) -> Result<(), MapError> {
         let word = self.armed_as | level.word() << LEVEL_SHIFT;
         self.armed.set(0, word, 0).map_err(refused("ARMED"))
+    }
+
+    /// Connections that the process opens from now on need not be followed, or have to be. The kernel side itself forgets
+    /// a process that ends or executes another file.
+    pub fn set_excluded(&mut self, pid: u32, is_excluded: bool) {
+        // Without room its connections are followed, and not looked at; and it may be gone already.
+        let _ = if is_excluded {
+            self.excluded.insert(pid, 1, 0)
+        } else {
+            self.excluded.remove(&pid)
+        };
     }
 
     /// Gives an abandoned slot back, once its final counts were taken.

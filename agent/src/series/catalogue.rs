@@ -87,6 +87,7 @@ pub const ALL: &[Metric] = &[
     agent(counter("sockmeter_untracked_bytes_total", Some("bytes"), "Bytes on connections, or in datagrams of processes, for which the kernel side's tables had no room, and of multipath TCP.", &[])),
     agent(gauge("sockmeter_capture_level", "1 for how much of the traffic the agent looks at now, 0 for the others: full; head, only the first bytes of heads; counts, bytes and connections without requests.", &["level"])),
     agent(counter("sockmeter_capture_reductions_total", None, "Times that the agent began to look at less, because it had used up its CPU limit.", &[])),
+    agent(gauge("sockmeter_excluded_processes", "Processes that are not measured, by the setting exclude, as far as they have used sockets.", &[])),
     agent(gauge("sockmeter_series", "Label sets that a metric has now, without the overflow series.", &["metric"])),
     agent(counter("sockmeter_series_overflow_total", None, "Observations that went to a metric's overflow series because the metric has reached its limit.", &["metric"])),
     agent(gauge("sockmeter_probe_attached", "1 if the kernel program is attached, 0 if it is not.", &["program", "family", "kind"])),

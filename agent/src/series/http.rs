@@ -62,7 +62,7 @@ impl Series {
             Role::Server | Role::Unknown => self.route(process, target, status),
         };
         let Some(Process { owner, .. }) = self.processes.get_mut(process) else {
-            self.late();
+            self.late(process);
             return None;
         };
         let words = &mut self.words;

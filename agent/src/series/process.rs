@@ -18,6 +18,13 @@ pub struct ProcessKey {
 }
 
 impl ProcessKey {
+    /// Of all processes that are not measured: what is told of them is not counted. (No place has this number, as the
+    /// table cannot grow to it.)
+    pub const EXCLUDED: Self = Self {
+        slot: u32::MAX,
+        generation: u32::MAX,
+    };
+
     /// Its place in the table of processes.
     pub(super) const fn slot(self) -> u32 {
         self.slot

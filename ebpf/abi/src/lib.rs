@@ -27,6 +27,12 @@ pub const CAPTURE_WINDOW_BYTES: u64 = 16 * 1024;
 /// where a call begins with it.
 pub const CAPTURE_TAIL_BYTES: u32 = 256;
 
+/// `slot::Slot::capture_bytes`: the connection is one of a process that is not to be watched.
+pub const CAPTURE_EXCLUDED: u32 = u32::MAX - 1;
+
+/// Processes that are not to be watched, at most; the connections of others are followed, and not looked at.
+pub const EXCLUDED_PROCESSES_MAX: u32 = 4096;
+
 /// Connections that can be followed at once unless the configuration says otherwise.
 pub const CONNECTIONS_MAX_DEFAULT: u32 = 32 * 1024;
 

@@ -14,9 +14,13 @@ const UNPAIRED: &str = "sockmeter_requests_unpaired_total";
 const LEVEL: &str = "sockmeter_capture_level";
 
 /// Processors that the agent was allowed in the script.
-const LIMIT_CORES: f64 = 0.05;
+const LIMIT_CORES: f64 = 0.2;
 /// Scrapes are answered whatever they cost, and the guest's clocks are those of a busy host.
-const LIMIT_FACTOR: f64 = 2.5;
+const LIMIT_FACTOR: f64 = 1.5;
+
+/// Requests that ab made, over kept connections and with one each.
+const KEPT: f64 = 20_000.0;
+const FRESH: f64 = 2000.0;
 
 fn scenario() -> Scenario {
     Scenario::of("limit")
@@ -41,60 +45,78 @@ fn capture(health: &Value) -> (String, String) {
 fn rule_21_what_is_not_looked_at_is_counted() {
     let scenario = scenario();
     let mut checks = Checks::default();
-    let scrapes = ["before", "restored"];
     let (kept, fresh) = (scenario.text("kept"), scenario.text("fresh"));
     let driver = scenario.driver("both");
     let complete = |report: &str| of_report(report, "Complete requests:");
-    checks.equal("kept requests", complete(&kept), 40_000.0);
-    checks.equal("fresh requests", complete(&fresh), 2000.0);
+    checks.equal("kept requests", complete(&kept), KEPT);
+    checks.equal("fresh requests", complete(&fresh), FRESH);
     checks.equal("the driver's requests", driver.requests, 480.0);
-    let transferred = |report: &str| of_report(report, "Total transferred:");
-    let pids = ["kept", "fresh", "both", "nginx"].map(|name| scenario.pid(name));
-    let rise = |pid, metric, label| scenario.rise(scrapes, metric, &[("process_pid", pid), label]);
+    // Series are shown once more after their process has ended.
+    let all = [
+        ("kept", ASKED, "loaded", KEPT),
+        ("fresh", ASKED, "loaded", FRESH),
+        ("both", ASKED, "restored", 480.0),
+        ("nginx", SERVED, "restored", KEPT + FRESH + 480.0),
+    ];
+    let rise = |name, scrape, metric, label| {
+        let labels = [("process_pid", scenario.pid(name)), label];
+        scenario.rise(["before", scrape], metric, &labels)
+    };
     let tcp = ("transport", "tcp");
-    for (pid, metric, made, connections) in [
-        (pids[0], ASKED, 40_000.0, 8.0),
-        (pids[1], ASKED, 2000.0, 2000.0),
-        (pids[2], ASKED, 480.0, 4.0),
-        (pids[3], SERVED, 42_480.0, 2012.0),
-    ] {
-        let of_pid = [("process_pid", pid)];
-        let answered = scenario.rise(scrapes, metric, &of_pid);
-        let unanswered = scenario.rise(scrapes, UNANSWERED, &of_pid);
-        checks.equal(&format!("{pid}: requests"), answered + unanswered, made);
-        checks.between(
-            &format!("{pid}: not looked at"),
-            unanswered,
-            made / 10.0,
-            made,
-        );
-        let unpaired = scenario.rise(scrapes, UNPAIRED, &of_pid);
-        checks.equal(&format!("{pid}: unpaired"), unpaired, 0.0);
-        let opened = rise(pid, OPENED, tcp);
-        checks.equal(&format!("{pid}: connections"), opened, connections);
+    for (name, metric, scrape, made) in all {
+        let sum = |metric| {
+            let labels = [("process_pid", scenario.pid(name))];
+            scenario.rise(["before", scrape], metric, &labels)
+        };
+        let unanswered = sum(UNANSWERED);
+        checks.equal(&format!("{name}: requests"), sum(metric) + unanswered, made);
+        let what = format!("{name}: not looked at");
+        checks.between(&what, unanswered, made / 10.0, made);
+        checks.equal(&format!("{name}: unpaired"), sum(UNPAIRED), 0.0);
+        let opened = rise(name, scrape, OPENED, tcp);
+        match name {
+            "kept" => checks.equal("kept connections", opened, 8.0),
+            "both" => checks.equal("the driver's connections", opened, 4.0),
+            // ab makes some more than it needs at its end.
+            "fresh" => checks.between("fresh connections", opened, FRESH, FRESH + 8.0),
+            _ => checks.between("nginx's connections", opened, FRESH + 12.0, FRESH + 20.0),
+        }
     }
-    for (pid, received) in [
-        (pids[0], transferred(&kept)),
-        (pids[1], transferred(&fresh)),
-        (pids[2], driver.received),
-    ] {
-        let bytes = rise(pid, BYTES, ("direction", "receive"));
-        checks.equal(&format!("{pid}: bytes received"), bytes, received);
+    let clients = &all[..3];
+    for metric in [OPENED, BYTES] {
+        for (one, other) in [("receive", "transmit"), ("transmit", "receive")] {
+            let label = |direction| {
+                if metric == OPENED {
+                    tcp
+                } else {
+                    ("direction", direction)
+                }
+            };
+            let labels = [("process_pid", scenario.pid("nginx")), tcp, label(one)];
+            let served = scenario.rise(["before", "restored"], metric, &labels);
+            let asked = clients.iter().fold(0.0, |sum, (name, _, scrape, _)| {
+                let labels = [("process_pid", scenario.pid(name)), tcp, label(other)];
+                sum + scenario.rise(["before", scrape], metric, &labels)
+            });
+            checks.equal(&format!("nginx's {metric}, {one}"), served, asked);
+        }
     }
-    let sent = rise(pids[2], BYTES, ("direction", "transmit"));
+    let transferred = |report: &str| of_report(report, "Total transferred:");
+    for (name, scrape, received) in [
+        ("kept", "loaded", transferred(&kept)),
+        ("fresh", "loaded", transferred(&fresh)),
+        ("both", "restored", driver.received),
+    ] {
+        let labels = [
+            ("process_pid", scenario.pid(name)),
+            tcp,
+            ("direction", "receive"),
+        ];
+        let bytes = scenario.rise(["before", scrape], BYTES, &labels);
+        checks.equal(&format!("{name}: bytes received"), bytes, received);
+    }
+    let sent = rise("both", "restored", BYTES, ("direction", "transmit"));
     checks.equal("the driver's bytes sent", sent, driver.sent);
-    for (one, other) in [("receive", "transmit"), ("transmit", "receive")] {
-        let labels = [("process_pid", pids[3]), ("direction", one), tcp];
-        let nginx = scenario.rise(scrapes, BYTES, &labels);
-        let clients = pids[..3]
-            .iter()
-            .map(|pid| rise(pid, BYTES, ("direction", other)));
-        checks.equal(
-            &format!("nginx's bytes, {one}"),
-            nginx,
-            clients.sum::<f64>(),
-        );
-    }
 }
 
 /// While connections are open, too.
@@ -132,7 +154,7 @@ fn the_level_is_shown_everywhere() {
         "sockmeter_capture_reductions_total",
         &[],
     );
-    checks.equal("reductions", reductions, 2.0);
+    checks.between("reductions", reductions, 2.0, 10.0);
     let log = scenario.text("limited.log");
     let told: Vec<&str> = ["full", "head", "counts"]
         .into_iter()

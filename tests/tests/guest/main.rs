@@ -15,6 +15,7 @@ mod checks;
 mod cost;
 mod cost_agent;
 mod datagrams;
+mod exclude;
 mod io;
 mod lies;
 mod limit;
