@@ -8,7 +8,9 @@ use xtask::bench::request;
 #[test]
 fn a_request_costs_no_more_than_the_committed_figures_say() {
     let Ok(agent) = std::env::var("SOCKMETER_AGENT") else {
-        panic!("SOCKMETER_AGENT does not name the agent; `cargo xtask test` builds it and says which");
+        panic!(
+            "SOCKMETER_AGENT does not name the agent; `cargo xtask test` builds it and says which"
+        );
     };
     let regressions = request::regressions(&PathBuf::from(agent)).unwrap();
     assert!(
