@@ -100,17 +100,17 @@ def loads():
         return [bash, "-c", f"for ((at = 0; at < {count}; at++)); do {true}; done"]
 
     every = [
-        http("kept_512", 1000, 5000, "512"),
-        http("fresh_512", 200, 1200, "512", kept=False),
-        http("kept_0", 1000, 5000, "0"),
-        http("kept_64k", 100, 600, "64k"),
-        http("connections_1", 1000, 5000, "512", 1),
-        http("connections_64", 1000, 5000, "512", 64),
-        http("connections_1000", 2000, 6000, "512", 1000),
-        http("kept_4k", 500, 2500, "4k"),
-        http("kept_1024k", 10, 60, "1024k"),
-        http("kept_16384k", 4, 12, "16384k"),
-        Load("redis_get", "redis", 1000, 5000, get),
+        http("kept_512", 500, 4500, "512"),
+        http("fresh_512", 100, 1100, "512", kept=False),
+        http("kept_0", 500, 4500, "0"),
+        http("kept_64k", 50, 450, "64k"),
+        http("connections_1", 500, 4500, "512", 1),
+        http("connections_64", 500, 4500, "512", 64),
+        http("connections_1000", 1000, 5000, "512", 1000),
+        http("kept_4k", 200, 2200, "4k"),
+        http("kept_1024k", 4, 44, "1024k"),
+        http("kept_16384k", 4, 10, "16384k"),
+        Load("redis_get", "redis", 500, 4500, get),
         Load("no_network_read", None, 500, 4000, read),
         Load("no_network_start", None, 20, 120, start),
     ]
