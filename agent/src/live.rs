@@ -1,11 +1,12 @@
 //! The live edge: kernel and /proc in, the pipeline in the middle, answers out. One thread.
 //!
-//! The kernel side never wakes this thread; it drains the ring on a timer, and at once when somebody
-//! asks, so that an answer holds everything that happened before the question.
+//! No kernel program wakes this thread; it drains the ring on a timer (its own, or after a quiet time one that the
+//! kernel side set), and at once when somebody asks, so that an answer holds everything that happened before the question.
 
 mod answer;
 mod datagrams;
 mod listeners;
+mod pauses;
 mod reconcile;
 
 use crate::{
@@ -26,6 +27,7 @@ use crate::{
 };
 use datagrams::Told;
 use listeners::Listening;
+use pauses::{Pauses, Woken};
 use rustix::time::{ClockId, clock_gettime};
 use sockmeter_abi::{RECEIVE, TRANSMIT};
 use std::{
@@ -42,9 +44,6 @@ use tokio::sync::mpsc;
 const PROC: &str = "/proc";
 /// Between two looks at what changes slowly: ended processes, losses.
 const TICK_NS: u64 = 1_000_000_000;
-/// The pause doubles while nothing comes, up to this: what comes first must not fill the ring before the
-/// next look.
-const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// Records after which questions are answered even if more wait.
 const DRAIN_RECORDS_MAX: usize = 1_000_000;
 
@@ -60,6 +59,9 @@ pub enum LiveError {
     /// The kernel's types.
     #[error(transparent)]
     Types(#[from] BtfError),
+    /// The bell.
+    #[error("cannot wait for the kernel side: {0}")]
+    Bell(#[source] io::Error),
     /// The recording.
     #[error("cannot write the recording {path}: {source}")]
     Recording {
@@ -283,24 +285,29 @@ impl Live {
     /// # Errors
     /// The kernel's maps or the recording fail.
     pub async fn run(mut self, mut asks: mpsc::Receiver<Ask>) -> Result<(), LiveError> {
-        let mut pause = self.pause_min;
+        let bell = if self.probes.begin_alarm() {
+            self.maps.alarm.bell().map_err(LiveError::Bell)?
+        } else {
+            None
+        };
+        let mut pauses = Pauses::new(self.pause_min, bell);
         loop {
-            match tokio::time::timeout(pause, asks.recv()).await {
-                Ok(Some(ask)) => {
+            if pauses.is_sleep() {
+                self.maps.alarm.set()?;
+                // What came before that rings no bell.
+                pauses.looked(self.drain() == 0);
+            }
+            match pauses.pass(&mut asks).await {
+                Woken::By(ask) => {
                     self.settle()?;
                     if matches!(ask, Ask::Metrics { .. }) {
                         self.read_listeners()?;
                     }
                     self.answer(ask);
                 }
-                Ok(None) => break,
-                Err(_) => {
-                    let is_quiet = self.drain() == 0;
-                    pause = if is_quiet {
-                        (pause * 2).min(PAUSE_MAX)
-                    } else {
-                        self.pause_min
-                    };
+                Woken::ToEnd => break,
+                Woken::ToLook => {
+                    pauses.looked(self.drain() == 0);
                     self.reconcile_losses()?;
                 }
             }

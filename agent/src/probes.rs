@@ -4,6 +4,7 @@
 //! program in its family's list.
 
 pub mod adoption;
+pub mod alarm;
 pub mod datagrams;
 pub mod listeners;
 mod numbers;
@@ -48,6 +49,8 @@ pub enum Attach {
     Walk(&'static str),
     /// To nothing: the agent runs it with arguments of its own, as if a tracepoint had been passed (5.10).
     Asked,
+    /// To nothing: the agent runs it once, if the kernel has this function.
+    Once(&'static str),
 }
 
 impl Attach {
@@ -59,6 +62,7 @@ impl Attach {
             Self::Exit(_) => "fexit",
             Self::Walk(_) => "iter",
             Self::Asked => "raw_tp",
+            Self::Once(_) => "socket_filter",
         }
     }
 
@@ -68,7 +72,8 @@ impl Attach {
             Self::Tracepoint(target)
             | Self::Entry(target)
             | Self::Exit(target)
-            | Self::Walk(target) => target,
+            | Self::Walk(target)
+            | Self::Once(target) => target,
             Self::Asked => "",
         }
     }
@@ -77,7 +82,7 @@ impl Attach {
     fn type_name(self) -> String {
         match self {
             Self::Tracepoint(name) => format!("btf_trace_{name}"),
-            Self::Entry(name) | Self::Exit(name) => name.to_owned(),
+            Self::Entry(name) | Self::Exit(name) | Self::Once(name) => name.to_owned(),
             Self::Walk(objects) => format!("bpf_iter_{objects}"),
             Self::Asked => String::new(),
         }
@@ -86,7 +91,9 @@ impl Attach {
     fn exists(self, btf: &KernelBtf) -> bool {
         match self {
             Self::Tracepoint(name) => btf.has_tracepoint(name),
-            Self::Entry(_) | Self::Exit(_) | Self::Walk(_) => btf.has_function(&self.type_name()),
+            Self::Entry(_) | Self::Exit(_) | Self::Walk(_) | Self::Once(_) => {
+                btf.has_function(&self.type_name())
+            }
             Self::Asked => true,
         }
     }
@@ -124,6 +131,7 @@ pub const ALL: &[&Family] = &[
     &datagrams::FAMILY,
     &listeners::FAMILY,
     &adoption::FAMILY,
+    &alarm::FAMILY,
 ];
 
 /// Families that take places in the connection table, and the program that gives those places back: without it
@@ -195,6 +203,9 @@ impl Probes {
         drop(btf);
         let agent_pid = std::process::id();
         let tick_ns = numbers::tick_ns();
+        let has_timers = targets.names.contains(alarm::TIMER);
+        let pause_ns = 1_000_000 * u64::from(config.kernel.drain_interval_milliseconds);
+        let alarm_ns = if has_timers { pause_ns } else { 0 };
         let mut loader = EbpfLoader::new();
         // It has read all of the kernel's types, for relocations that the object has none of.
         loader.btf(None);
@@ -205,6 +216,7 @@ impl Probes {
         loader
             .override_global("AGENT_PID", &agent_pid, true)
             .override_global("TICK_NS", &tick_ns, true)
+            .override_global("ALARM_NS", &alarm_ns, true)
             .override_global("CAPTURE_BYTES", &config.kernel.capture_bytes_max, true)
             .map_max_entries("RING", config.kernel.ring_bytes)
             .map_max_entries("DATAGRAMS", config.kernel.datagram_processes_max)
@@ -297,6 +309,7 @@ impl Probes {
             // Nothing to attach to: see `on_demand`.
             Loaded::Iter(loaded) => loaded.load(target, btf),
             Loaded::RawTracePoint(loaded) => loaded.load(),
+            Loaded::SocketFilter(loaded) => loaded.load(),
             _ => return Err(format!("program {} is of an unexpected type", program.name)),
         }
         .map_err(|error| explain(&error))

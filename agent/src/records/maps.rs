@@ -7,7 +7,7 @@
     reason = "the connection table is memory that the kernel writes"
 )]
 
-use super::datagrams::DatagramTable;
+use super::{alarm::Alarm, datagrams::DatagramTable};
 use aya::{
     Ebpf,
     maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf, Stack},
@@ -57,6 +57,8 @@ pub struct KernelMaps {
     pub slots: Slots,
     /// The table of datagrams.
     pub datagrams: DatagramTable,
+    /// What wakes the agent.
+    pub alarm: Alarm,
     losses: PerCpuArray<MapData, [u64; LOSS_COUNTERS]>,
     armed: Array<MapData, u32>,
     /// Slots that nobody uses.
@@ -98,6 +100,7 @@ impl KernelMaps {
             losses: PerCpuArray::try_from(take(ebpf, "LOSSES")?).map_err(refused("LOSSES"))?,
             slots: Slots::map(slots, connections_max)?,
             datagrams: DatagramTable::take(ebpf)?,
+            alarm: Alarm::take(ebpf)?,
             free_slots: free,
             listeners: HashMap::try_from(take(ebpf, LISTENERS)?).map_err(refused(LISTENERS))?,
             listeners_lost: Array::try_from(take(ebpf, LISTENERS_LOST)?)
