@@ -1,13 +1,14 @@
 //! The live edge: kernel and /proc in, the pipeline in the middle, answers out. One thread.
 //!
-//! The kernel side never wakes this thread; it drains the ring on a timer, and at once when somebody
-//! asks, so that an answer holds everything that happened before the question.
+//! No kernel program wakes this thread; it drains the ring on a timer (its own, or after a quiet time one that the
+//! kernel side set), and at once when somebody asks, so that an answer holds everything that happened before the question.
 
 mod answer;
 mod budget;
 mod datagrams;
 mod limit;
 mod listeners;
+mod pauses;
 mod reconcile;
 
 use crate::{
@@ -30,6 +31,7 @@ use crate::{
 use datagrams::Told;
 use limit::Limit;
 use listeners::Listening;
+use pauses::{Pauses, Woken};
 use rustix::time::{ClockId, clock_gettime};
 use sockmeter_abi::{CAPTURE_EXCLUDED, RECEIVE, TRANSMIT};
 use std::{
@@ -46,9 +48,6 @@ use tokio::sync::mpsc;
 const PROC: &str = "/proc";
 /// Between two looks at what changes slowly: ended processes, losses.
 const TICK_NS: u64 = 1_000_000_000;
-/// The pause doubles while nothing comes, up to this: what comes first must not fill the ring before the
-/// next look.
-const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// Records after which questions are answered even if more wait.
 const DRAIN_RECORDS_MAX: usize = 1_000_000;
 /// The shortest record in the ring, a process's end, with the ring's own header.
@@ -66,6 +65,9 @@ pub enum LiveError {
     /// The kernel's types.
     #[error(transparent)]
     Types(#[from] BtfError),
+    /// The bell.
+    #[error("cannot wait for the kernel side: {0}")]
+    Bell(#[source] io::Error),
     /// The recording.
     #[error("cannot write the recording {path}: {source}")]
     Recording {
@@ -302,10 +304,21 @@ impl Live {
     /// # Errors
     /// The kernel's maps or the recording fail.
     pub async fn run(mut self, mut asks: mpsc::Receiver<Ask>) -> Result<(), LiveError> {
-        let (mut pause, mut rest) = (self.pause_min, Duration::ZERO);
+        let bell = if self.probes.begin_alarm() {
+            self.maps.alarm.bell().map_err(LiveError::Bell)?
+        } else {
+            None
+        };
+        let mut pauses = Pauses::new(self.pause_min, bell);
+        let mut rest = Duration::ZERO;
         loop {
-            match tokio::time::timeout(pause.max(rest), asks.recv()).await {
-                Ok(Some(ask)) => {
+            if pauses.is_sleep(rest) {
+                self.maps.alarm.set()?;
+                // What came before that rings no bell.
+                pauses.looked(self.take(self.drain_records) == 0);
+            }
+            match pauses.pass(&mut asks, rest).await {
+                Woken::By(ask) => {
                     let is_scrape = matches!(ask, Ask::Metrics { .. });
                     if is_scrape || !self.limit.is_resting() {
                         self.settle()?;
@@ -315,14 +328,9 @@ impl Live {
                     }
                     self.answer(ask);
                 }
-                Ok(None) => break,
-                Err(_) => {
-                    let is_quiet = self.drain_within_limit() == 0;
-                    pause = if is_quiet {
-                        (pause * 2).min(PAUSE_MAX)
-                    } else {
-                        self.pause_min
-                    };
+                Woken::ToEnd => break,
+                Woken::ToLook => {
+                    pauses.looked(self.drain_within_limit() == 0);
                     if self.limit.may_compare() {
                         self.reconcile_losses()?;
                     }

@@ -32,6 +32,7 @@ mod start_stop;
 mod truth;
 mod unix;
 mod unix_ways;
+mod wakeups;
 mod who;
 
 pub(crate) use sockmeter_tests::scrape;
