@@ -1,4 +1,4 @@
-# Scenario: an agent that may use a fifth of a processor, under a load that needs far more, and after it; then one
+# Scenario: an agent that may use less than half of what a load needs, under that load, and after it; then one
 # with the default limit, under a load that it can follow. `limit.rs` judges.
 . tests/guest/lib.sh
 
@@ -8,6 +8,7 @@ printf '[kernel]\nring_bytes = 262144\n' >"$WORK/ring.toml"
 # used NAME: CPU nanoseconds of the agent's threads, and the time.
 used() {
   awk '{ sum += $1 } END { printf "%.0f", sum }' /proc/"$AGENT_PID"/task/*/schedstat >"$OUT/$1.cpu"
+  echo >>"$OUT/$1.cpu"
   cut -d' ' -f1 /proc/uptime >"$OUT/$1.uptime"
 }
 # said LEVEL: the agent's log has told of that level, in its last line about one.
@@ -15,7 +16,18 @@ settled() { ! grep -qF 'level="' "$OUT/limited.log" || said full; }
 said() { grep -F 'level="' "$OUT/limited.log" | tail -n 1 | grep -qF "level=\"$1\""; }
 
 start_nginx
-CPU_LIMIT=0.2
+
+step "what the load needs"
+start_agent free
+used free-began
+ab -q -k -n 4000 -c 8 http://127.0.0.1:8080/flood >"$OUT/free"
+used free-ended
+stop_agent
+CPU_LIMIT=$(cat "$OUT"/free-{began,ended}.{cpu,uptime} | awk '
+  { at[NR] = $1 }
+  END { limit = 0.4 * (at[3] - at[1]) / 1e9 / (at[4] - at[2]); printf "%.3f", limit < 0.01 ? 0.01 : limit }')
+echo "$CPU_LIMIT" >"$OUT/limit"
+step "limit: $CPU_LIMIT"
 start_agent limited --config "$WORK/ring.toml"
 # What came right after the start may have cost too much.
 sleep 3
@@ -34,8 +46,9 @@ wait_for 120 "capture to be reduced to counts" said counts
 curl -fsS "$METRICS/health" >"$OUT/reduced.health"
 # On connections that were read before: nobody looks at these requests.
 tell both "get 400 /ok"
-scrape reduced
 wait "$KEPT_PID"
+# The last one that shows the load's own series.
+scrape reduced
 
 step "2,000 requests with a connection each, while capture is still reduced"
 ab -q -n 2000 -c 8 http://127.0.0.1:8080/flood >"$OUT/fresh" &

@@ -135,7 +135,7 @@ fn converse(dice: &mut Dice, role: Role, exchanges: u64) -> [u64; 3] {
 #[test]
 fn rule_21_requests_are_counted_or_counted_as_lost_whenever_capture_changes() {
     let mut sums = [0; 2];
-    for seed in 1..3000_u64 {
+    for seed in 1..1000_u64 {
         let role = [Role::Server, Role::Client][seed as usize % 2];
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let exchanges = 1 + seed % 20;
@@ -148,5 +148,5 @@ fn rule_21_requests_are_counted_or_counted_as_lost_whenever_capture_changes() {
         sums[0] += answered;
         sums[1] += unanswered;
     }
-    assert!(sums.iter().all(|sum| *sum > 5000), "{sums:?}");
+    assert!(sums.iter().all(|sum| *sum > 1500), "{sums:?}");
 }
