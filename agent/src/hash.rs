@@ -20,12 +20,16 @@ impl Hasher for FastHasher {
         for word in words {
             self.write_u64(u64::from_le_bytes(*word));
         }
-        if !rest.is_empty() {
-            self.write_u64(
-                rest.iter()
-                    .fold(1, |word, byte| word << 8 | u64::from(*byte)),
-            );
+        if rest.is_empty() {
+            return;
         }
+        // The last eight bytes may be in the words before too: that is as good, and one step.
+        self.write_u64(match bytes.last_chunk::<8>() {
+            Some(last) => u64::from_le_bytes(*last),
+            None => rest
+                .iter()
+                .fold(1, |word, byte| word << 8 | u64::from(*byte)),
+        });
     }
 
     fn write_u8(&mut self, value: u8) {

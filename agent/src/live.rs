@@ -4,7 +4,9 @@
 //! kernel side set), and at once when somebody asks, so that an answer holds everything that happened before the question.
 
 mod answer;
+mod budget;
 mod datagrams;
+mod limit;
 mod listeners;
 mod pauses;
 mod reconcile;
@@ -12,6 +14,7 @@ mod reconcile;
 use crate::{
     adoption,
     config::Config,
+    identity::Exclusions,
     kernel_btf::BtfError,
     memory,
     pipeline::{Pipeline, Steer},
@@ -26,10 +29,11 @@ use crate::{
     serve::Ask,
 };
 use datagrams::Told;
+use limit::Limit;
 use listeners::Listening;
 use pauses::{Pauses, Woken};
 use rustix::time::{ClockId, clock_gettime};
-use sockmeter_abi::{RECEIVE, TRANSMIT};
+use sockmeter_abi::{CAPTURE_EXCLUDED, RECEIVE, TRANSMIT};
 use std::{
     collections::HashSet,
     fs::{File, OpenOptions},
@@ -46,6 +50,8 @@ const PROC: &str = "/proc";
 const TICK_NS: u64 = 1_000_000_000;
 /// Records after which questions are answered even if more wait.
 const DRAIN_RECORDS_MAX: usize = 1_000_000;
+/// The shortest record in the ring, a process's end, with the ring's own header.
+const RECORD_BYTES_MIN: usize = 24;
 
 /// Why the agent cannot begin, or go on.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +85,9 @@ pub struct Live {
     datagrams: Told,
     pipeline: Pipeline,
     intake: Intake,
+    limit: Limit,
+    /// As many records as the ring can hold: what comes while these are taken came later.
+    drain_records: usize,
     pause_min: Duration,
     ticked_ns: u64,
     /// What the kernel's loss counters said last.
@@ -153,8 +162,7 @@ impl Intake {
 
     /// Pushes a record, after what must be known of its process.
     fn push(&mut self, record: Record<'_>, pipeline: &mut Pipeline, slots: &Slots) {
-        if let Some(pid) = record.pid()
-            && pipeline.wants_facts(pid)
+        if let Some(pid) = pipeline.unnamed(&record)
             && self.asked.insert(pid)
         {
             let known = |pid| !pipeline.wants_facts(pid);
@@ -199,6 +207,13 @@ impl Intake {
 struct Steering<'a>(&'a Slots);
 
 impl Steer for Steering<'_> {
+    fn exclude(&mut self, slot: u32, connection: ConnectionId) {
+        for direction in [RECEIVE, TRANSMIT] {
+            self.0
+                .set_capture_bytes(slot, connection.0, direction, CAPTURE_EXCLUDED);
+        }
+    }
+
     fn capture_nothing(&mut self, slot: u32, connection: ConnectionId) {
         for direction in [RECEIVE, TRANSMIT] {
             self.0.set_capture_bytes(slot, connection.0, direction, 0);
@@ -231,13 +246,17 @@ impl Live {
         let (mut probes, mut maps) = Probes::load(config)?;
         probes.attach()?;
         maps.arm(probes.follows_unix())?;
-        let pipeline = Pipeline::new(settings(config));
+        let exclusions = Exclusions::new(config.exclude.clone());
+        let pipeline = Pipeline::without(exclusions, settings(config));
         let mut live = Self {
             probes,
             maps,
             datagrams: Told::default(),
             pipeline,
             intake,
+            limit: Limit::new(config.cpu_limit_cores),
+            drain_records: (config.kernel.ring_bytes as usize / RECORD_BYTES_MIN)
+                .min(DRAIN_RECORDS_MAX),
             pause_min: Duration::from_millis(config.kernel.drain_interval_milliseconds.into()),
             ticked_ns: 0,
             losses: [0; sockmeter_abi::field::LOSS_COUNTERS_USED],
@@ -291,34 +310,61 @@ impl Live {
             None
         };
         let mut pauses = Pauses::new(self.pause_min, bell);
+        let mut rest = Duration::ZERO;
         loop {
-            if pauses.is_sleep() {
+            if pauses.is_sleep(rest) {
                 self.maps.alarm.set()?;
                 // What came before that rings no bell.
-                pauses.looked(self.drain() == 0);
+                pauses.looked(self.take(self.drain_records) == 0);
             }
-            match pauses.pass(&mut asks).await {
+            match pauses.pass(&mut asks, rest).await {
                 Woken::By(ask) => {
-                    self.settle()?;
-                    if matches!(ask, Ask::Metrics { .. }) {
+                    let is_scrape = matches!(ask, Ask::Metrics { .. });
+                    if is_scrape || !self.limit.is_resting() {
+                        self.settle()?;
+                    }
+                    if is_scrape {
                         self.read_listeners()?;
                     }
                     self.answer(ask);
                 }
                 Woken::ToEnd => break,
                 Woken::ToLook => {
-                    pauses.looked(self.drain() == 0);
-                    self.reconcile_losses()?;
+                    pauses.looked(self.drain_within_limit() == 0);
+                    if self.limit.may_compare() {
+                        self.reconcile_losses()?;
+                    }
                 }
             }
             self.tick();
+            rest = self.keep_to_limit()?;
             self.intake.check()?;
         }
         Ok(())
     }
 
-    /// Takes in what is in the ring; tells how many records that were.
-    fn drain(&mut self) -> usize {
+    /// Takes in what is in the ring.
+    fn drain(&mut self) {
+        self.take(self.drain_records);
+    }
+
+    /// Takes up to so many records out of the ring; tells how many there were.
+    fn take(&mut self, records_max: usize) -> usize {
+        let mut count = 0;
+        loop {
+            count += self.take_told(records_max - count);
+            let excluded = self.pipeline.drain_excluded();
+            if excluded.is_empty() || count >= records_max {
+                return count;
+            }
+            // Looks into the ring again: it may hold by now that such a process had executed another file.
+            for (pid, is_excluded) in excluded {
+                self.maps.set_excluded(pid, is_excluded);
+            }
+        }
+    }
+
+    fn take_told(&mut self, records_max: usize) -> usize {
         let Self {
             maps,
             datagrams,
@@ -333,7 +379,7 @@ impl Live {
             ..
         } = maps;
         let mut count = 0;
-        while count < DRAIN_RECORDS_MAX {
+        while count < records_max {
             let more = ring.next(|bytes| {
                 let record = match Mark::parse(bytes) {
                     Some(Mark { run, is_over }) if is_over => {
@@ -360,6 +406,7 @@ impl Live {
             return;
         }
         self.ticked_ns = now_ns;
+        self.take_counts();
         self.intake.asked.clear();
         self.intake.put(
             Record::Tick { time_ns: now_ns },

@@ -23,7 +23,7 @@ use crate::{
     connections::{Connection, ConnectionId, Connections, Direction, Role},
     exchanges::{End, Finding, Pairing},
     hash::FastMap,
-    identity::{Identity, ProgramKey},
+    identity::{Exclusions, Identity, ProgramKey},
     protocol::{
         Loss, Piece,
         conversation::{Conversation, Moment, Reading},
@@ -37,6 +37,10 @@ use listeners::Listeners;
 use steer::{Needless, steer_capture};
 pub use steer::{Steer, Unsteered};
 use tally::Tally;
+
+/// Processes of which the kernel side is to be told that they are excluded, at most; one that finds no room is told when
+/// it opens its next connection.
+const EXCLUDED_MAX: usize = 4096;
 
 /// What the stages keep with a connection.
 struct Talk {
@@ -52,6 +56,8 @@ struct Talk {
     tally: Tally,
     /// The kernel side was told to capture nothing.
     is_told: bool,
+    /// The kernel side was told not to follow it any more.
+    is_excluded: bool,
     needless: Needless,
     /// Received segments that wait for the record of a send.
     waiting: Vec<Segment<'static>>,
@@ -66,6 +72,8 @@ pub struct Pipeline {
     series: Series,
     processes: FastMap<ProgramKey, ProcessKey>,
     listeners: Listeners,
+    /// Processes that were found to be excluded, or are not any more, for the edge to tell the kernel side.
+    excluded: Vec<(u32, bool)>,
     losses: [u64; LOSS_REASONS.len()],
     /// Connections on which segments wait, or have waited since the last tick.
     waiting: Vec<ConnectionId>,
@@ -77,12 +85,18 @@ pub struct Pipeline {
 impl Pipeline {
     /// Stages that have seen nothing.
     pub fn new(settings: Settings) -> Self {
+        Self::without(Exclusions::default(), settings)
+    }
+
+    /// The same, with programs that are not measured.
+    pub fn without(exclusions: Exclusions, settings: Settings) -> Self {
         Self {
             connections: Connections::default(),
-            identity: Identity::new(),
+            identity: Identity::without(exclusions),
             series: Series::new(settings),
             processes: FastMap::default(),
             listeners: Listeners::default(),
+            excluded: Vec::new(),
             losses: [0; LOSS_REASONS.len()],
             waiting: Vec::new(),
             tallied: Vec::new(),
@@ -97,8 +111,16 @@ impl Pipeline {
             Record::ConnectFailed(failed) => self.connect_failed(&failed),
             Record::Segment(segment) => self.ordered(segment, steer),
             Record::Closed(closed) => self.ordered_end(closed, steer),
-            Record::Started(started) => self.identity.started(&started),
-            Record::Ended { pid, time_ns } => self.identity.ended(pid, time_ns),
+            Record::Started(started) => {
+                if started.is_exec {
+                    self.forget_excluded(started.pid);
+                }
+                self.identity.started(&started);
+            }
+            Record::Ended { pid, time_ns } => {
+                self.forget_excluded(pid);
+                self.identity.ended(pid, time_ns);
+            }
             Record::Process(facts) => self.identity.learn(facts),
             Record::Adopted(adopted) => self.adopted(adopted),
             Record::Table(table) => {
@@ -121,6 +143,27 @@ impl Pipeline {
         self.identity.wants_facts(pid)
     }
 
+    /// The process of a record, if the pipeline [wants its facts](Self::wants_facts).
+    pub fn unnamed(&mut self, record: &Record<'_>) -> Option<u32> {
+        let pid = record.pid()?;
+        if let Record::Segment(segment) = record
+            && let Some(program) = self.held(segment.connection, pid)
+            && program != Identity::unknown()
+        {
+            return None;
+        }
+        self.wants_facts(pid).then_some(pid)
+    }
+
+    /// The program of a connection, if that process holds it and nothing was learnt since that was last looked at.
+    fn held(&mut self, id: ConnectionId, pid: u32) -> Option<ProgramKey> {
+        let changes = self.identity.changes();
+        let Connection {
+            pid: holder, talk, ..
+        } = self.connections.get_mut(id)?;
+        (*holder == pid && talk.changes == changes).then_some(talk.program)
+    }
+
     /// The processes believed to live and their starts, for the edge to check after a loss.
     pub fn living(&self) -> Vec<(u32, u64)> {
         self.identity.living().collect()
@@ -131,6 +174,13 @@ impl Pipeline {
         self.connections
             .iter()
             .map(|(id, connection)| (id, connection.slot))
+    }
+
+    /// The same of those whose place is known, with the bytes told of so far, received and transmitted.
+    pub fn positions(&self) -> impl Iterator<Item = (ConnectionId, u32, [u64; 2])> {
+        self.connections
+            .iter()
+            .filter_map(|(id, connection)| Some((id, connection.slot?, connection.positions())))
     }
 
     /// Whether a connection is open here.
@@ -166,10 +216,38 @@ impl Pipeline {
     /// The series of the program that a process belongs to.
     fn process(&mut self, pid: u32) -> (ProgramKey, ProcessKey) {
         let program = self.identity.program(pid);
-        (program, self.series_of(program))
+        let process = self.series_of(program);
+        if process == ProcessKey::EXCLUDED
+            && self.excluded.len() < EXCLUDED_MAX
+            && self.identity.is_alive(pid)
+        {
+            self.excluded.push((pid, true));
+        }
+        (program, process)
+    }
+
+    /// A process has ended, or runs another program: whether that one is excluded is not known yet.
+    fn forget_excluded(&mut self, pid: u32) {
+        if self.identity.has_exclusions() {
+            self.excluded.retain(|(other, _)| *other != pid);
+            self.excluded.push((pid, false));
+        }
+    }
+
+    /// The processes that were found to be excluded since the last call, or are not any more, in this order.
+    pub fn drain_excluded(&mut self) -> Vec<(u32, bool)> {
+        std::mem::take(&mut self.excluded)
+    }
+
+    /// How many processes are excluded, of those that would be measured.
+    pub fn excluded(&self) -> usize {
+        self.identity.excluded()
     }
 
     fn series_of(&mut self, program: ProgramKey) -> ProcessKey {
+        if self.identity.is_excluded(program) {
+            return ProcessKey::EXCLUDED;
+        }
         if !self.processes.contains_key(&program) {
             // One that had its pid may have ended since the last tick.
             self.end_programs();
@@ -184,16 +262,13 @@ impl Pipeline {
     fn segment(&mut self, segment: &Segment<'_>, steer: &mut impl Steer) {
         let (id, direction) = (segment.connection, segment.direction);
         self.now_ns = self.now_ns.max(segment.time_ns);
-        let holder = self
-            .connections
-            .get_mut(id)
-            .map(|connection| (connection.pid, connection.talk.changes));
-        if holder.is_none() && !self.take_up(segment) {
-            return;
-        }
-        // A process that runs another program now, or another one with its pid, is another one too.
-        if holder.is_some_and(|holder| holder != (segment.pid, self.identity.changes())) {
-            self.hand_over(id, segment.pid);
+        if self.held(id, segment.pid).is_none() {
+            // A process that runs another program now, or another one with its pid, is another one too.
+            if self.connections.contains(id) {
+                self.hand_over(id, segment.pid);
+            } else if !self.take_up(segment) {
+                return;
+            }
         }
         let Some(connection) = self.connections.get_mut(id) else {
             return;

@@ -26,6 +26,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
     programs::{Program as Loaded, ProgramError},
 };
+use sockmeter_abi::EXCLUDED_PROCESSES_MAX;
 use std::{
     collections::HashSet,
     fs, mem,
@@ -203,6 +204,8 @@ impl Probes {
         drop(btf);
         let agent_pid = std::process::id();
         let tick_ns = numbers::tick_ns();
+        let excludes = u32::from(!config.exclude.is_empty());
+        let excluded_max = (excludes * EXCLUDED_PROCESSES_MAX).max(1);
         let has_timers = targets.names.contains(alarm::TIMER);
         let pause_ns = 1_000_000 * u64::from(config.kernel.drain_interval_milliseconds);
         let alarm_ns = if has_timers { pause_ns } else { 0 };
@@ -218,6 +221,8 @@ impl Probes {
             .override_global("TICK_NS", &tick_ns, true)
             .override_global("ALARM_NS", &alarm_ns, true)
             .override_global("CAPTURE_BYTES", &config.kernel.capture_bytes_max, true)
+            .override_global("EXCLUDES", &excludes, true)
+            .map_max_entries("EXCLUDED", excluded_max)
             .map_max_entries("RING", config.kernel.ring_bytes)
             .map_max_entries("DATAGRAMS", config.kernel.datagram_processes_max)
             .map_max_entries("SLOTS", config.kernel.connections_max)

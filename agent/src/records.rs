@@ -7,6 +7,7 @@ pub mod alarm;
 pub mod datagrams;
 pub mod end;
 pub mod facts;
+pub mod level;
 pub mod maps;
 mod parse;
 pub mod recording;
@@ -15,6 +16,7 @@ pub use address::{Address, Transport};
 pub use datagrams::Datagrams;
 pub use end::{ConnectionId, Direction, Role};
 pub use facts::Facts;
+pub use level::CaptureLevel;
 pub use maps::{KernelMaps, MapError};
 pub(crate) use parse::{endpoints, ends_of, role};
 
@@ -227,7 +229,8 @@ pub struct Table {
     pub bytes: [u64; 2],
     /// Segments sent again.
     pub retransmits: u32,
-    /// How often the direction had turned.
+    /// How often the direction had turned. Of an open connection: turns that are over, and of which no more records
+    /// will come; zero if some may.
     #[serde(default)]
     pub turns: u32,
     /// This end.

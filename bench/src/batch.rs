@@ -8,10 +8,23 @@ use zerocopy::{Immutable, IntoBytes};
 const HEADER_BYTES: usize = 8;
 
 /// The records of a number of exchanges.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Batch {
     bytes: Vec<u8>,
+    room_bytes: usize,
     records: usize,
+    lost: u64,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self {
+            bytes: Vec::new(),
+            room_bytes: usize::MAX,
+            records: 0,
+            lost: 0,
+        }
+    }
 }
 
 impl Batch {
@@ -19,6 +32,17 @@ impl Batch {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.records = 0;
+        self.lost = 0;
+    }
+
+    /// From now on there is room for so many bytes; a record that finds none is counted as lost.
+    pub fn limit(&mut self, room_bytes: usize) {
+        self.room_bytes = room_bytes;
+    }
+
+    /// Records that found no room.
+    pub fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// How many records there are.
@@ -48,6 +72,11 @@ impl Batch {
 
     fn put(&mut self, record: &[u8], content: &[&[u8]], captured_bytes: usize) {
         let length = record.len() + captured_bytes;
+        let taken_bytes = HEADER_BYTES + length.next_multiple_of(HEADER_BYTES);
+        if self.bytes.len() + taken_bytes > self.room_bytes {
+            self.lost += 1;
+            return;
+        }
         self.bytes.extend_from_slice(&(length as u64).to_ne_bytes());
         let end = self.bytes.len() + length;
         self.bytes.extend_from_slice(record);

@@ -40,7 +40,7 @@ pub fn drain(batch: &Batch, pipeline: &mut Pipeline, told: &mut Told) -> u64 {
             strange += 1;
             continue;
         };
-        if record.pid().is_some_and(|pid| pipeline.wants_facts(pid)) {
+        if pipeline.unnamed(&record).is_some() {
             strange += 1;
         }
         pipeline.push(record, told);

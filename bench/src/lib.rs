@@ -5,5 +5,7 @@ pub mod case;
 pub mod clock;
 pub mod counted;
 pub mod counting;
+pub mod exposition;
 pub mod intake;
+pub mod population;
 pub mod traffic;

@@ -93,15 +93,35 @@ impl Traffic {
         self.now_ns
     }
 
-    /// Opens the case's connections.
-    pub fn open_all(&mut self, batch: &mut Batch) {
-        for at in 0..self.case.connections {
-            let link = self.open(at, batch);
+    /// Opens more connections.
+    pub fn open(&mut self, count: u32, batch: &mut Batch) {
+        for _ in 0..count {
+            let link = self.open_one(self.links.len() as u32, batch);
             self.links.push(link);
         }
     }
 
-    fn open(&mut self, at: u32, batch: &mut Batch) -> Link {
+    /// Closes all connections.
+    pub fn close(&mut self, batch: &mut Batch) {
+        for Link { client, server } in self.links.drain(..) {
+            for socket in [client, server].into_iter().flatten() {
+                batch.push(&socket.closed(self.now_ns));
+            }
+        }
+        self.next = 0;
+    }
+
+    /// Bytes of the heap that its own connections take.
+    pub fn held_bytes(&self) -> i64 {
+        (self.links.capacity() * size_of::<Link>()) as i64
+    }
+
+    /// How many exchanges there were.
+    pub fn made(&self) -> u64 {
+        self.exchanges
+    }
+
+    fn open_one(&mut self, at: u32, batch: &mut Batch) -> Link {
         let process = at % self.case.processes.max(1);
         let mut end = |role, pid, slot| {
             self.ids_given += 1;
@@ -132,7 +152,7 @@ impl Traffic {
             let at = self.next;
             self.next = (at + 1) % self.links.len().max(1);
             if self.case.new_connections {
-                let fresh = self.open(at as u32, batch);
+                let fresh = self.open_one(at as u32, batch);
                 if let Some(link) = self.links.get_mut(at) {
                     *link = fresh;
                 }

@@ -54,7 +54,7 @@ pub fn connect_begins(sock: Typed<Sock>) {
     let Some(pid) = watch::current_pid() else {
         return;
     };
-    let Some(Followed { slot, .. }) = watch::follow(sock) else {
+    let Some(Followed { slot, .. }) = watch::follow(sock, pid) else {
         return;
     };
     // SAFETY: a live map value.
@@ -165,6 +165,9 @@ fn broke(sock: Typed<Sock>) {
 #[inline(always)]
 fn closed(sock: Typed<Sock>) {
     let Some(Followed { slot, .. }) = watch::followed(sock) else {
+        if watch::is_excluded(sock) {
+            return;
+        }
         let record = Closed {
             connection: watch::cookie(sock),
             ..end(sock)
@@ -178,6 +181,13 @@ fn closed(sock: Typed<Sock>) {
         sequence::ends(sock, slot);
         ends(sock, slot);
     }
+}
+
+/// The agent has found that the connection is an excluded process's: for the agent it ends here.
+#[inline(always)]
+pub fn excluded(sock: Typed<Sock>, slot: &mut Slot) {
+    ends(sock, slot);
+    watch::exclude(sock, 0);
 }
 
 /// The end of a connection that is followed.
@@ -243,7 +253,7 @@ pub fn socket_accept(ctx: FExitContext) -> i32 {
     let Some(pid) = watch::current_pid() else {
         return 0;
     };
-    let Some(Followed { index, slot }) = watch::follow(sock) else {
+    let Some(Followed { index, slot }) = watch::follow(sock, pid) else {
         return 0;
     };
     let time_ns = now_ns();
@@ -278,6 +288,8 @@ pub fn socket_destroy(ctx: FEntryContext) -> i32 {
         if unsafe { (*slot).phase } == PHASE_OPEN {
             closed(sock);
         }
+        watch::unfollow(sock);
+    } else if watch::is_excluded(sock) {
         watch::unfollow(sock);
     }
     0

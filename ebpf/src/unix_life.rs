@@ -80,7 +80,7 @@ fn begins(sock: Typed<Sock>, role: u8) {
     let Some(pid) = watch::current_pid() else {
         return;
     };
-    let Some(Followed { index, slot }) = watch::follow(sock) else {
+    let Some(Followed { index, slot }) = watch::follow(sock, pid) else {
         return;
     };
     // SAFETY: a live map value.
@@ -99,6 +99,9 @@ fn begins(sock: Typed<Sock>, role: u8) {
 pub fn unix_release(ctx: FEntryContext) -> i32 {
     let sock = sock_of(ctx.arg(0));
     let Some(Followed { slot, .. }) = watch::followed(sock) else {
+        if watch::is_excluded(sock) {
+            watch::unfollow(sock);
+        }
         return 0;
     };
     // SAFETY: a live map value.

@@ -79,6 +79,14 @@ enum Bench {
         #[arg(long)]
         smoke: bool,
     },
+    /// What the agent does with records and series: here for times, in a guest for instructions.
+    Agent {
+        #[command(flatten)]
+        setup: Setup,
+        /// Measure little, write nothing, and fail when a figure is over 10 % above the committed one.
+        #[arg(long)]
+        smoke: bool,
+    },
 }
 
 #[derive(Args)]
@@ -138,6 +146,9 @@ fn chore(chore: Chore) -> Result<u8> {
         Chore::Check(setup) => check::check(setup.install())?,
         Chore::Bench(Bench::Request { setup, smoke }) => {
             bench::request::request(setup.install(), smoke)?;
+        }
+        Chore::Bench(Bench::Agent { setup, smoke }) => {
+            bench::agent::agent(setup.install(), smoke)?;
         }
     }
     Ok(0)

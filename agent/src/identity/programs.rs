@@ -29,6 +29,8 @@ struct Program {
     members: usize,
     /// Empty until it is asked for.
     labels: Vec<Label>,
+    /// Not to be measured; decided with the labels.
+    is_excluded: bool,
 }
 
 impl Programs {
@@ -56,6 +58,7 @@ impl Programs {
                 root_pid,
                 members: 0,
                 labels: Vec::new(),
+                is_excluded: false,
             },
         );
         key
@@ -93,10 +96,22 @@ impl Programs {
             .is_some_and(|program| !program.labels.is_empty())
     }
 
-    pub(super) fn name(&mut self, key: ProgramKey, labels: Vec<Label>) {
+    pub(super) fn name(&mut self, key: ProgramKey, labels: Vec<Label>, is_excluded: bool) {
         if let Some(program) = self.by_key.get_mut(&key) {
             program.labels = labels;
+            program.is_excluded = is_excluded;
         }
+    }
+
+    pub(super) fn is_excluded(&self, key: ProgramKey) -> bool {
+        self.by_key
+            .get(&key)
+            .is_some_and(|program| program.is_excluded)
+    }
+
+    pub(super) fn excluded_members(&self) -> usize {
+        let excluded = self.by_key.values().filter(|program| program.is_excluded);
+        excluded.map(|program| program.members).sum()
     }
 
     pub(super) fn labels(&self, key: ProgramKey) -> &[Label] {

@@ -50,15 +50,16 @@ impl Pauses {
         };
     }
 
-    /// Whether the next pause is so long that the kernel side must know.
-    pub(super) fn is_sleep(&self) -> bool {
-        self.now >= SLEEP
+    /// Whether the next pause is so long that the kernel side must know; none is while the agent has to rest.
+    pub(super) fn is_sleep(&self, rest: Duration) -> bool {
+        self.now >= SLEEP && rest.is_zero()
     }
 
-    /// Sleeps.
-    pub(super) async fn pass(&mut self, asks: &mut mpsc::Receiver<Ask>) -> Woken {
-        let is_sleep = self.is_sleep();
-        let Self { min: _, now, bell } = self;
+    /// Sleeps, at least for `rest`.
+    pub(super) async fn pass(&mut self, asks: &mut mpsc::Receiver<Ask>, rest: Duration) -> Woken {
+        let is_sleep = self.is_sleep(rest);
+        let Self { min, now, bell } = self;
+        let pause = if rest.is_zero() { *now } else { rest.max(*min) };
         let rung = async {
             match bell {
                 Some(bell) if is_sleep => bell.rung().await,
@@ -68,7 +69,7 @@ impl Pauses {
         tokio::select! {
             ask = asks.recv() => ask.map_or(Woken::ToEnd, Woken::By),
             () = rung => Woken::ToLook,
-            () = tokio::time::sleep(*now) => Woken::ToLook,
+            () = tokio::time::sleep(pause) => Woken::ToLook,
         }
     }
 }
@@ -84,7 +85,7 @@ mod tests {
         for want in [20, 40, 50, 50] {
             pauses.looked(true);
             assert_eq!(milliseconds(&pauses), want);
-            assert!(!pauses.is_sleep());
+            assert!(!pauses.is_sleep(Duration::ZERO));
         }
         pauses.looked(false);
         assert_eq!(milliseconds(&pauses), 10);

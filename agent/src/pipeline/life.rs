@@ -10,6 +10,7 @@ use crate::{
     identity::ProgramKey,
     protocol::conversation::{Conversation, Moment},
     records::{Address, Adopted, Closed, ConnectFailed, Opened, Table},
+    series::ProcessKey,
 };
 use std::collections::BTreeSet;
 
@@ -65,6 +66,7 @@ impl Pipeline {
             held: Held::default(),
             tally: Tally::default(),
             is_told: false,
+            is_excluded: false,
             needless: Needless::default(),
             waiting: Vec::new(),
             waiting_end: None,
@@ -165,6 +167,10 @@ impl Pipeline {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
+        // What an excluded process has used is not looked at again, whoever has it: the kernel side may not tell.
+        if connection.talk.process == ProcessKey::EXCLUDED {
+            return;
+        }
         connection.pid = pid;
         connection.talk.changes = self.identity.changes();
         if connection.talk.program == program {
@@ -364,5 +370,21 @@ impl Pipeline {
             return self.end(connection, &ending);
         }
         self.catch_up(connection, retransmits, bytes, time_ns);
+        self.miss(connection, turns);
+    }
+
+    /// So many turns are over, and what was not heard of them will not be. Where it is not known what was spoken, there
+    /// may be no requests in them.
+    fn miss(&mut self, id: ConnectionId, turns: u32) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let (series, process) = (&mut self.series, connection.talk.process);
+        let end = end_of(&connection.talk.conversation, &connection.remote);
+        if !end.protocol.is_empty() {
+            connection.talk.pairing.miss(turns, &mut |finding| {
+                note(series, process, end, finding);
+            });
+        }
     }
 }

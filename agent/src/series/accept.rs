@@ -127,7 +127,7 @@ impl Series {
         is: Option<AcceptQueue>,
     ) {
         let Some(Process { owner, .. }) = self.processes.get_mut(process) else {
-            return self.late();
+            return self.late(process);
         };
         self.accept.change(owner, port, was, is);
     }

@@ -17,6 +17,20 @@ pub struct ProcessKey {
     generation: u32,
 }
 
+impl ProcessKey {
+    /// Of all processes that are not measured: what is told of them is not counted. (No place has this number, as the
+    /// table cannot grow to it.)
+    pub const EXCLUDED: Self = Self {
+        slot: u32::MAX,
+        generation: u32::MAX,
+    };
+
+    /// Its place in the table of processes.
+    pub(super) const fn slot(self) -> u32 {
+        self.slot
+    }
+}
+
 /// What series belong to: one set of process labels, which is one process or, where the config leaves
 /// labels out, several.
 #[derive(Debug, PartialEq, Eq)]

@@ -50,14 +50,15 @@ fn main() -> Result<()> {
         exchanges,
         warm_up,
     } = Flags::parse();
+    let mut traffic = Traffic::new(&case);
+    let empty = heap();
     let mut pipeline = Pipeline::new(Settings::default());
     let mut told = Told::default();
-    let mut traffic = Traffic::new(&case);
     for record in traffic.processes() {
         pipeline.push(record, &mut told);
     }
     let mut batch = Batch::default();
-    traffic.open_all(&mut batch);
+    traffic.open(case.connections, &mut batch);
     let mut strange = drain(&batch, &mut pipeline, &mut told);
     let (mut cpu_ns, mut allocations, mut allocated_bytes, mut ring_bytes) = (0, 0, 0, 0);
     let mut done = 0;
@@ -83,6 +84,8 @@ fn main() -> Result<()> {
         done += count;
     }
     ensure!(strange == 0, "{strange} records were not understood");
+    drop(batch);
+    let held_bytes = heap().held_bytes - empty.held_bytes - traffic.held_bytes();
     let time_ns = traffic.now_ns();
     pipeline.push(Record::Tick { time_ns }, &mut told);
     let seen = if case.ends == Ends::Both { 2 } else { 1 };
@@ -95,7 +98,8 @@ fn main() -> Result<()> {
     writeln!(
         std::io::stdout(),
         "cpu_ns_per_exchange {:.1}\nexchanges_per_second {:.0}\nallocations_per_exchange {:.3}\n\
-         allocated_bytes_per_exchange {:.1}\nring_bytes_per_exchange {:.1}\nskips {}\nsettled {}",
+         allocated_bytes_per_exchange {:.1}\nring_bytes_per_exchange {:.1}\nheap_bytes {held_bytes}\n\
+         skips {}\nsettled {}",
         per_exchange(cpu_ns),
         1e9 * exchanges as f64 / cpu_ns as f64,
         per_exchange(allocations),

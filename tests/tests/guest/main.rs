@@ -12,9 +12,13 @@
 mod accept;
 mod adoption;
 mod checks;
+mod cost;
+mod cost_agent;
 mod datagrams;
+mod exclude;
 mod io;
 mod lies;
+mod limit;
 mod others;
 mod overload;
 mod programs;

@@ -20,7 +20,7 @@ pub fn write(name: &str, markdown: &str, figures: &Value) -> Result<()> {
     let text = std::fs::read_to_string(&page)
         .with_context(|| format!("cannot read {}", page.display()))?;
     let text = replaced(&text, name, markdown).with_context(|| format!("in {}", page.display()))?;
-    let mut json = serde_json::to_string_pretty(figures)?;
+    let mut json = serde_json::to_string_pretty(&rounded(figures))?;
     json.push('\n');
     for (file, text) in [(page, text), (figures_of(name), json)] {
         std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
@@ -103,6 +103,21 @@ pub fn grouped(number: f64) -> String {
     text
 }
 
+/// With two digits behind the point: what is behind them is noise, and makes a change hard to read.
+fn rounded(figures: &Value) -> Value {
+    match figures {
+        Value::Number(number) if number.is_f64() => number.as_f64().map_or(Value::Null, |number| {
+            ((number * 100.0).round() / 100.0).into()
+        }),
+        Value::Array(all) => all.iter().map(rounded).collect(),
+        Value::Object(all) => all
+            .iter()
+            .map(|(name, value)| (name.clone(), rounded(value)))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
 fn figures_of(name: &str) -> PathBuf {
     paths::checkout().join(format!("docs/cost/{name}.json"))
 }
@@ -145,6 +160,13 @@ mod tests {
         assert_eq!(regression("a", 100.0, 50.0), None);
         let said = regression("agent", 100.0, 115.0).unwrap();
         assert_eq!(said, "agent: 115.0, and 100.0 is committed: more by 15.0 %");
+    }
+
+    #[test]
+    fn figures_are_saved_with_two_digits() {
+        let figures = serde_json::json!({"a": [1.234_567, 3], "b": "text", "c": -0.005_1});
+        let want = serde_json::json!({"a": [1.23, 3], "b": "text", "c": -0.01});
+        assert_eq!(rounded(&figures), want);
     }
 
     #[test]
