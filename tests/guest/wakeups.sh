@@ -1,7 +1,7 @@
 # Scenario: how often the agent is woken, by whom, and whether a burst after a quiet time finds it. `wakeups.rs` judges.
 . tests/guest/lib.sh
 
-QUIET_SECONDS=20 LOAD_SECONDS=10
+QUIET_SECONDS=20
 TRACE=/sys/kernel/tracing
 
 # switches NAME: when it is, and how often each of the agent's threads has gone to sleep by now.
@@ -45,7 +45,7 @@ end_driver burst
 step "load"
 sleep 1
 switches load-before
-trace load timeout $LOAD_SECONDS ab -q -k -n 1000000 -c 4 http://127.0.0.1:8080/flood >"$OUT/ab" || true
+trace load ab -q -k -n 5000 -c 4 http://127.0.0.1:8080/flood >"$OUT/ab"
 switches load-after
 scrape load
 stop_agent

@@ -38,9 +38,9 @@ fn an_agent_under_load_wakes_200_times_in_a_second_at_most() {
         "http_server_request_duration_seconds_count",
         &served,
     );
-    checks.between("requests", requests, 1000.0, f64::INFINITY);
+    checks.equal("requests", requests, 5000.0);
     let woken = rate(&scenario, "load");
-    checks.between("times in a second", woken, 5.0, 200.0);
+    checks.between("times in a second", woken, 1.0, 200.0);
 }
 
 #[test]
