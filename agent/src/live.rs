@@ -6,6 +6,7 @@
 mod answer;
 mod budget;
 mod datagrams;
+mod drain;
 mod limit;
 mod listeners;
 mod pauses;
@@ -21,7 +22,6 @@ use crate::{
     probes::{ProbeError, Probes},
     records::{
         ConnectionId, Direction, KernelMaps, Record,
-        datagrams::Mark,
         maps::{MapError, Slots},
         recording,
     },
@@ -48,10 +48,6 @@ use tokio::sync::mpsc;
 const PROC: &str = "/proc";
 /// Between two looks at what changes slowly: ended processes, losses.
 const TICK_NS: u64 = 1_000_000_000;
-/// Records after which questions are answered even if more wait.
-const DRAIN_RECORDS_MAX: usize = 1_000_000;
-/// The shortest record in the ring, a process's end, with the ring's own header.
-const RECORD_BYTES_MIN: usize = 24;
 
 /// Why the agent cannot begin, or go on.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +84,9 @@ pub struct Live {
     limit: Limit,
     /// As many records as the ring can hold: what comes while these are taken came later.
     drain_records: usize,
+    ring_bytes: u32,
+    /// What was taken out of the ring since the last look.
+    found_bytes: u64,
     pause_min: Duration,
     ticked_ns: u64,
     /// What the kernel's loss counters said last.
@@ -255,8 +254,9 @@ impl Live {
             pipeline,
             intake,
             limit: Limit::new(config.cpu_limit_cores),
-            drain_records: (config.kernel.ring_bytes as usize / RECORD_BYTES_MIN)
-                .min(DRAIN_RECORDS_MAX),
+            drain_records: drain::records_max(config.kernel.ring_bytes),
+            ring_bytes: config.kernel.ring_bytes,
+            found_bytes: 0,
             pause_min: Duration::from_millis(config.kernel.drain_interval_milliseconds.into()),
             ticked_ns: 0,
             losses: [0; sockmeter_abi::field::LOSS_COUNTERS_USED],
@@ -309,13 +309,14 @@ impl Live {
         } else {
             None
         };
-        let mut pauses = Pauses::new(self.pause_min, bell);
+        let mut pauses = Pauses::new(self.pause_min, self.ring_bytes, bell);
         let mut rest = Duration::ZERO;
         loop {
             if pauses.is_sleep(rest) {
                 self.maps.alarm.set()?;
                 // What came before that rings no bell.
-                pauses.looked(self.take(self.drain_records) == 0);
+                self.drain();
+                pauses.looked(std::mem::take(&mut self.found_bytes));
             }
             match pauses.pass(&mut asks, rest).await {
                 Woken::By(ask) => {
@@ -330,7 +331,9 @@ impl Live {
                 }
                 Woken::ToEnd => break,
                 Woken::ToLook => {
-                    pauses.looked(self.drain_within_limit() == 0);
+                    self.found_bytes = 0;
+                    self.drain_within_limit();
+                    pauses.looked(std::mem::take(&mut self.found_bytes));
                     if self.limit.may_compare() {
                         self.reconcile_losses()?;
                     }
@@ -341,63 +344,6 @@ impl Live {
             self.intake.check()?;
         }
         Ok(())
-    }
-
-    /// Takes in what is in the ring.
-    fn drain(&mut self) {
-        self.take(self.drain_records);
-    }
-
-    /// Takes up to so many records out of the ring; tells how many there were.
-    fn take(&mut self, records_max: usize) -> usize {
-        let mut count = 0;
-        loop {
-            count += self.take_told(records_max - count);
-            let excluded = self.pipeline.drain_excluded();
-            if excluded.is_empty() || count >= records_max {
-                return count;
-            }
-            // Looks into the ring again: it may hold by now that such a process had executed another file.
-            for (pid, is_excluded) in excluded {
-                self.maps.set_excluded(pid, is_excluded);
-            }
-        }
-    }
-
-    fn take_told(&mut self, records_max: usize) -> usize {
-        let Self {
-            maps,
-            datagrams,
-            pipeline,
-            intake,
-            ..
-        } = self;
-        let KernelMaps {
-            ring,
-            slots,
-            datagrams: table,
-            ..
-        } = maps;
-        let mut count = 0;
-        while count < records_max {
-            let more = ring.next(|bytes| {
-                let record = match Mark::parse(bytes) {
-                    Some(Mark { run, is_over }) if is_over => {
-                        datagrams.finish(table, run).map(Record::Datagrams)
-                    }
-                    Some(Mark { run, .. }) => datagrams.more(table, run).map(Record::Datagrams),
-                    None => intake.parse(bytes),
-                };
-                if let Some(record) = record {
-                    intake.push(record, pipeline, slots);
-                }
-            });
-            if more.is_none() {
-                break;
-            }
-            count += 1;
-        }
-        count
     }
 
     fn tick(&mut self) {

@@ -111,17 +111,9 @@ impl Limit {
 }
 
 impl Live {
-    /// Takes in what is in the ring, as far as the limit allows; tells how many records that were.
-    pub(super) fn drain_within_limit(&mut self) -> usize {
-        let mut count = 0;
-        while !self.limit.must_rest() {
-            let taken = self.take(SLICE_RECORDS);
-            count += taken;
-            if taken < SLICE_RECORDS {
-                break;
-            }
-        }
-        count
+    /// Takes in what is in the ring, as far as the limit allows.
+    pub(super) fn drain_within_limit(&mut self) {
+        while !self.limit.must_rest() && self.take(SLICE_RECORDS) == SLICE_RECORDS {}
     }
 
     /// Decides how much is captured from now on; tells for how long to rest.
