@@ -171,7 +171,7 @@ impl Traffic {
             .wrapping_add(1);
         // Most are fast and some are slow, as services are: squares of evenly spread numbers.
         let part = self.seed >> 44;
-        let service_ns = ((part * part) >> 20) * SERVICE_NS_MAX >> 20;
+        let service_ns = (((part * part) >> 20) * SERVICE_NS_MAX) >> 20;
         let asked_ns = self.now_ns;
         let answered_ns = asked_ns + 2 * CALL_NS + service_ns;
         self.now_ns += STEP_NS;
