@@ -11,9 +11,36 @@ used() {
   echo >>"$OUT/$1.cpu"
   cut -d' ' -f1 /proc/uptime >"$OUT/$1.uptime"
 }
-# said LEVEL: the agent's log has told of that level, in its last line about one.
-settled() { ! grep -qF 'level="' "$OUT/limited.log" || said full; }
-said() { grep -F 'level="' "$OUT/limited.log" | tail -n 1 | grep -qF "level=\"$1\""; }
+# Processes that begin and end are work for the agent, so what follows waits without any.
+exec {NEVER}<> <(:)
+pause() { read -rt "$1" -u "$NEVER" || true; }
+# until_said LEVEL SECONDS: until the last line of the agent's log about a level tells of that one; "full" also if there
+# is none.
+until_said() {
+  local end=$((SECONDS + $2)) line last
+  while true; do
+    last='level="full"'
+    while read -r line; do [[ $line != *' level="'* ]] || last=$line; done <"$OUT/limited.log"
+    [[ $last != *"level=\"$1\""* ]] || return 0
+    if ((SECONDS >= end)); then
+      echo "waited too long for: level $1"
+      return 1
+    fi
+    pause 1
+  done
+}
+# ask NAME COMMAND: as tell does.
+ask() {
+  local end=$((SECONDS + 120)) lines
+  TOLD[$1]=$((${TOLD[$1]:-0} + 1))
+  echo "$2" >&"${COMMANDS[$1]}"
+  while true; do
+    pause 1
+    mapfile -t lines <"$OUT/$1.driver"
+    ((${#lines[@]} < TOLD[$1])) || return 0
+    ((SECONDS < end))
+  done
+}
 
 start_nginx
 
@@ -31,7 +58,7 @@ step "limit: $CPU_LIMIT"
 start_agent limited --config "$WORK/ring.toml"
 # What came right after the start may have cost too much.
 sleep 3
-wait_for 120 "a quiet agent" settled
+until_said full 180
 scrape before
 start_driver both 127.0.0.1:8080
 tell both "open 4"
@@ -42,7 +69,7 @@ used began
 ab -q -k -n 20000 -c 8 http://127.0.0.1:8080/flood >"$OUT/kept" &
 KEPT_PID=$!
 pid kept "$KEPT_PID"
-wait_for 120 "capture to be reduced to counts" said counts
+until_said counts 120
 curl -fsS "$METRICS/health" >"$OUT/reduced.health"
 # On connections that were read before: nobody looks at these requests.
 tell both "get 400 /ok"
@@ -59,18 +86,22 @@ used ended
 scrape loaded
 
 step "after the load"
-wait_for 180 "capture to be restored" said full
+until_said full 240
 curl -fsS "$METRICS/health" >"$OUT/restored.health"
-tell both "get 40 /created"
-tell both "close"
-end_driver both
-wait_for 20 "nginx to close" nobody_connected 8080
+pause 3
+ask both "get 40 /created"
+ask both "close"
+pause 3
 scrape restored
+pause 3
 start_driver calm 127.0.0.1:8080
-tell calm "open 2"
-tell calm "get 10 /created"
-end_driver calm
+pause 3
+ask calm "open 2"
+ask calm "get 10 /created"
+pause 3
 scrape calm
+end_driver both
+end_driver calm
 stop_agent
 
 step "what an agent with the default limit can follow"

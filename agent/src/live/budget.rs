@@ -238,7 +238,7 @@ mod tests {
             assert_eq!(bench.second(500), None);
         }
         // On average: single seconds may be above it, if they do not pass the limit.
-        let changes: Vec<_> = [300, 899, 300, 710, 300]
+        let changes: Vec<_> = [300, 899, 300, 701, 300]
             .map(|used| bench.second(used))
             .into();
         assert_eq!(changes, [None, None, None, None, None]);
