@@ -19,6 +19,7 @@ mod exclude;
 mod io;
 mod lies;
 mod limit;
+mod memory;
 mod others;
 mod overload;
 mod programs;
