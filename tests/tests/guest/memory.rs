@@ -69,7 +69,7 @@ fn total_mib(scenario: &Scenario, name: &str) -> f64 {
         once > RING_BYTES + weight.maps,
         "{name}: the ring is not in the agent's share"
     );
-    println!(
+    eprintln!(
         "{name}: {:.1} MiB; resident {:.1}, maps {:.1}, added up {:.1}, peak {:.1}",
         once / MIB,
         weight.resident / MIB,
