@@ -1,6 +1,8 @@
 //! The command line: flags, commands, exit codes, and the one door to stdout.
 
-use crate::config::{Config, ConfigError, Format, Level, parse_listen};
+use crate::config::{
+    Config, ConfigError, Format, Level, parse_cores, parse_excluded, parse_listen,
+};
 use clap::{Args, Parser, Subcommand};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -42,7 +44,7 @@ Examples:
   sockmeter --config sockmeter.toml    run with the settings of a file";
 
 /// The whole command line.
-#[derive(Clone, Debug, PartialEq, Eq, Parser)]
+#[derive(Clone, Debug, PartialEq, Parser)]
 #[command(name = "sockmeter", version, about = ABOUT, long_about = LONG_ABOUT, after_long_help = AFTER_HELP)]
 pub struct Cli {
     /// Settings, before or after the command.
@@ -54,7 +56,7 @@ pub struct Cli {
 }
 
 /// Settings from the command line. Each wins over the same setting in the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct Flags {
     /// Read settings from this TOML file; without it, none is read
     #[arg(long, global = true, value_name = "FILE")]
@@ -62,6 +64,12 @@ pub struct Flags {
     /// Serve the endpoints here: ADDRESS:PORT, or :PORT for all addresses [default: :9435]
     #[arg(long, global = true, value_name = "ADDRESS", value_parser = parse_listen)]
     pub listen: Option<SocketAddr>,
+    /// Use no more than so many processors; when that is not enough, look at less and count it [default: 1]
+    #[arg(long, global = true, value_name = "CORES", value_parser = parse_cores)]
+    pub cpu_limit: Option<f64>,
+    /// Do not measure this program: the name of its service or executable or, with a slash, its path. May be repeated
+    #[arg(long, global = true, value_name = "NAME", value_parser = parse_excluded)]
+    pub exclude: Vec<String>,
     /// Write log lines (to stderr) for people or for programs [default: text]
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub log_format: Option<Format>,
@@ -104,6 +112,8 @@ impl Cli {
         let Flags {
             config,
             listen,
+            cpu_limit,
+            exclude,
             log_format,
             log_level,
             record: _,
@@ -112,6 +122,10 @@ impl Cli {
             .as_deref()
             .map_or_else(|| Ok(Config::default()), Config::load)?;
         settings.listen = listen.unwrap_or(settings.listen);
+        settings.cpu_limit_cores = cpu_limit.unwrap_or(settings.cpu_limit_cores);
+        if !exclude.is_empty() {
+            settings.exclude.clone_from(exclude);
+        }
         settings.log.format = log_format.unwrap_or(settings.log.format);
         settings.log.level = log_level.unwrap_or(settings.log.level);
         Ok(settings)

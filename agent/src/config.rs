@@ -22,6 +22,10 @@ pub const PORT_DEFAULT: u16 = 9435;
 pub const BUCKETS_MAX: usize = 64;
 
 // Wide, because the const parameters of `within` are compared with what TOML holds: 64-bit integers.
+/// Processors that the agent may be limited to: less would not do for a scrape, more is no limit.
+const CORES_MIN: f64 = 0.01;
+const CORES_MAX: f64 = 1024.0;
+
 const RING_BYTES_MIN: i64 = 4096;
 const RING_BYTES_MAX: i64 = 1 << 30;
 const CAPTURE_BYTES_MAX: i64 = sockmeter_abi::CAPTURE_BYTES_MAX as i64;
@@ -34,6 +38,14 @@ pub struct Config {
     /// on hosts without IPv6. Port 0 lets the kernel choose.
     #[serde(deserialize_with = "listen")]
     pub listen: SocketAddr,
+    /// Processors that the agent may use: 0.01 to 1024. Default 1. When it needs more it looks at less, step by step,
+    /// and counts what it leaves out; see [`CaptureLevel`](crate::records::CaptureLevel).
+    #[serde(deserialize_with = "cores")]
+    pub cpu_limit_cores: f64,
+    /// Programs that are not measured: at most 256. Default: none. With a slash the path of the executable, else its
+    /// file name or the name of the service, as the labels show them.
+    #[serde(deserialize_with = "exclude")]
+    pub exclude: Vec<String>,
     /// `[log]`: the agent's own log.
     pub log: Log,
     /// `[kernel]`: what is held in and copied out of the kernel.
@@ -170,6 +182,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), PORT_DEFAULT),
+            cpu_limit_cores: 1.0,
+            exclude: Vec::new(),
             log: Log::default(),
             kernel: Kernel::default(),
             series: Series::default(),
@@ -283,6 +297,52 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
 
 fn listen<'de, D: Deserializer<'de>>(input: D) -> Result<SocketAddr, D::Error> {
     parse_listen(&String::deserialize(input)?).map_err(D::Error::custom)
+}
+
+/// Names of programs that are not measured, at most: each is compared with each new program.
+pub const EXCLUDE_MAX: usize = 256;
+
+/// Reads the name of a program that is not measured.
+pub fn parse_excluded(name: &str) -> Result<String, String> {
+    if name.is_empty() {
+        Err("the name is empty; write the name of a service or executable, or its path".to_owned())
+    } else {
+        Ok(name.to_owned())
+    }
+}
+
+fn exclude<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(input)?;
+    let count = names.len();
+    if count > EXCLUDE_MAX {
+        return Err(D::Error::custom(format!(
+            "{count} names; use up to {EXCLUDE_MAX}"
+        )));
+    }
+    let names = names.iter().map(|name| parse_excluded(name));
+    names.collect::<Result<_, _>>().map_err(D::Error::custom)
+}
+
+/// Reads a number of processors.
+pub fn parse_cores(text: &str) -> Result<f64, String> {
+    let cores = text.trim().parse().map_err(|_| {
+        format!("{text:?} is not a number of processors; write 1, or 0.5 for half of one")
+    })?;
+    check_cores(cores)
+}
+
+fn check_cores(cores: f64) -> Result<f64, String> {
+    if (CORES_MIN..=CORES_MAX).contains(&cores) {
+        Ok(cores)
+    } else {
+        Err(format!(
+            "{cores} is out of range; use {CORES_MIN} to {CORES_MAX}"
+        ))
+    }
+}
+
+fn cores<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
+    check_cores(f64::deserialize(input)?).map_err(D::Error::custom)
 }
 
 fn within<'de, D: Deserializer<'de>, const MIN: i64, const MAX: i64>(

@@ -2,8 +2,8 @@
 
 pub use crate::records::{ConnectionId, Direction, Role};
 
+use crate::hash::FastMap;
 use crate::records::{Address, Segment, Transport};
-use std::collections::HashMap;
 
 /// The next piece of one direction's stream, in order and without holes: what was not seen has its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +156,11 @@ impl<T> Connection<T> {
         lost_bytes
     }
 
+    /// Bytes told of so far, received and transmitted.
+    pub fn positions(&self) -> [u64; 2] {
+        self.streams.map(|stream| stream.position)
+    }
+
     /// Bytes told of so far.
     pub fn position(&mut self, direction: Direction) -> u64 {
         self.stream(direction).position
@@ -186,16 +191,24 @@ impl Ended {
 /// places; it refuses what is beyond, and counts it.
 #[derive(Debug)]
 pub struct Connections<T> {
-    open: HashMap<ConnectionId, Connection<T>>,
+    /// Where each is. A large value in the map itself would leave as much room unused.
+    open: FastMap<ConnectionId, u32>,
+    places: Vec<Option<Box<Connection<T>>>>,
+    free: Vec<u32>,
+    /// What was asked for last: a record is asked for more than once.
+    last: Option<(ConnectionId, u32)>,
     /// When each of those that ended did, oldest first.
     ended: std::collections::VecDeque<(u64, ConnectionId)>,
-    recent: HashMap<ConnectionId, Ended>,
+    recent: FastMap<ConnectionId, Ended>,
 }
 
 impl<T> Default for Connections<T> {
     fn default() -> Self {
         Self {
-            open: HashMap::new(),
+            open: FastMap::default(),
+            places: Vec::new(),
+            free: Vec::new(),
+            last: None,
             ended: Default::default(),
             recent: Default::default(),
         }
@@ -205,7 +218,12 @@ impl<T> Default for Connections<T> {
 impl<T> Connections<T> {
     /// An open connection.
     pub fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection<T>> {
-        self.open.get_mut(&id)
+        let place = match self.last {
+            Some((last, place)) if last == id => place,
+            _ => *self.open.get(&id)?,
+        };
+        self.last = Some((id, place));
+        self.places.get_mut(place as usize)?.as_deref_mut()
     }
 
     /// Whether it is open.
@@ -225,12 +243,28 @@ impl<T> Connections<T> {
 
     /// Takes up a connection.
     pub fn insert(&mut self, id: ConnectionId, connection: Connection<T>) {
-        self.open.insert(id, connection);
+        let connection = Some(Box::new(connection));
+        let place = self.free.pop();
+        let place = match place.and_then(|place| self.places.get_mut(place as usize)) {
+            Some(empty) => {
+                *empty = connection;
+                place.unwrap_or_default()
+            }
+            None => {
+                self.places.push(connection);
+                // The kernel's table has 32 bits for them too.
+                u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        self.open.insert(id, place);
     }
 
     /// Lets go of a connection at whose end the process was `role`.
     pub fn remove(&mut self, id: ConnectionId, role: Role, time_ns: u64) -> Option<Connection<T>> {
-        let connection = self.open.remove(&id)?;
+        let place = self.open.remove(&id)?;
+        self.last = None;
+        self.free.push(place);
+        let connection = *self.places.get_mut(place as usize)?.take()?;
         self.ended.push_back((time_ns, id));
         let streams = connection.streams;
         self.recent.insert(id, Ended { role, streams });
@@ -248,7 +282,10 @@ impl<T> Connections<T> {
 
     /// All open connections, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Connection<T>)> {
-        self.open.iter().map(|(id, connection)| (*id, connection))
+        self.open.iter().filter_map(|(id, place)| {
+            let connection = self.places.get(*place as usize)?.as_deref()?;
+            Some((*id, connection))
+        })
     }
 
     /// How many are open.

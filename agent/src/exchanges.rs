@@ -1,5 +1,6 @@
 //! Exchanges: one request and its response, paired and timed, for all protocols alike.
 
+mod open;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -12,6 +13,7 @@ use crate::{
     },
     records::Address,
 };
+use open::Open;
 use std::collections::VecDeque;
 use turns::Turns;
 
@@ -87,9 +89,6 @@ pub enum Finding<'a> {
     Unpaired(&'static str),
 }
 
-/// Where findings go.
-pub type Sink<'a> = dyn FnMut(Finding<'_>) + 'a;
-
 /// The end of the connection that is looked from, for what an [`Exchange`] says of it.
 #[derive(Clone, Copy, Debug)]
 pub struct End<'a> {
@@ -113,32 +112,6 @@ impl End<'_> {
     }
 }
 
-/// A request that waits for the end of its response.
-#[derive(Debug, Default)]
-struct Open {
-    stream: u32,
-    arrived_ns: Option<u64>,
-    started_ns: u64,
-    /// Method, then target.
-    text: Vec<u8>,
-    method_bytes: usize,
-    version: &'static str,
-    /// Its head is complete, so it counts as active.
-    is_known: bool,
-    answer: Option<Answer>,
-    first_byte_ns: Option<u64>,
-}
-
-impl Open {
-    fn method(&self) -> &[u8] {
-        self.text.get(..self.method_bytes).unwrap_or_default()
-    }
-
-    fn target(&self) -> &[u8] {
-        self.text.get(self.method_bytes..).unwrap_or_default()
-    }
-}
-
 /// Pairs the messages of one connection.
 #[derive(Debug, Default)]
 pub struct Pairing {
@@ -153,13 +126,18 @@ pub struct Pairing {
 
 impl Pairing {
     /// Takes the next step of a message.
-    pub fn step(&mut self, heard: Heard<'_>, remote: &Address, sink: &mut Sink<'_>) {
-        let Heard {
+    pub fn step(
+        &mut self,
+        heard: &Heard<'_>,
+        remote: &Address,
+        sink: &mut impl FnMut(Finding<'_>),
+    ) {
+        let &Heard {
             speaker,
             role,
             protocol,
             moment,
-            message: Message { stream, step },
+            message: &Message { stream, ref step },
         } = heard;
         let end = End {
             role,
@@ -167,7 +145,7 @@ impl Pairing {
             remote,
         };
         self.turns.hear(speaker, moment.turn);
-        match step {
+        match *step {
             Step::RequestStarted => {
                 if let Some((reason, count)) = self.turns.request_started() {
                     sink(Finding::Unanswered(reason, count));
@@ -215,6 +193,13 @@ impl Pairing {
         self.turns.lose(loss.label());
     }
 
+    /// So many turns are over: the requests in them that were missed will not be heard of.
+    pub fn miss(&mut self, turns: u32, sink: &mut impl FnMut(Finding<'_>)) {
+        if let Some((reason, count)) = self.turns.catch_up(turns) {
+            sink(Finding::Unanswered(reason, count));
+        }
+    }
+
     /// The connection ended: a response that was under way is cut short, other requests get none. `turns`: how
     /// often its direction had turned; `None` if what was missed was no protocol that is read.
     pub fn close(
@@ -222,7 +207,7 @@ impl Pairing {
         end: End<'_>,
         reason: &'static str,
         turns: Option<u32>,
-        sink: &mut Sink<'_>,
+        sink: &mut impl FnMut(Finding<'_>),
     ) {
         let missed = turns.and_then(|turns| self.turns.close(turns));
         if let Some((reason, count)) = missed {
@@ -251,13 +236,17 @@ impl Pairing {
         &mut self,
         stream: u32,
         (arrived_ns, started_ns): (Option<u64>, u64),
-        sink: &mut Sink<'_>,
+        sink: &mut impl FnMut(Finding<'_>),
     ) {
         if self.open.len() >= OPEN_REQUESTS_MAX {
             sink(Finding::Unanswered("overflow", 1));
             return;
         }
         let text = self.spare.pop().unwrap_or_default();
+        if self.open.capacity() == 0 {
+            // Most connections never have two requests under way; a queue would begin with room for four.
+            self.open.reserve_exact(1);
+        }
         self.open.push_back(Open {
             stream,
             arrived_ns,
@@ -267,7 +256,7 @@ impl Pairing {
         });
     }
 
-    fn know(&mut self, stream: u32, request: Request<'_>, sink: &mut Sink<'_>) {
+    fn know(&mut self, stream: u32, request: Request<'_>, sink: &mut impl FnMut(Finding<'_>)) {
         let newest = self
             .open
             .iter_mut()
@@ -304,7 +293,7 @@ impl Pairing {
         end: End<'_>,
         ended_ns: Option<u64>,
         truncated: bool,
-        sink: &mut Sink<'_>,
+        sink: &mut impl FnMut(Finding<'_>),
     ) {
         if std::mem::take(&mut self.is_unpaired) {
             sink(Finding::Unpaired("no_request"));
@@ -313,38 +302,40 @@ impl Pairing {
         let Some(at) = self.open.iter().position(|open| open.stream == stream) else {
             return;
         };
-        let Some(open) = self.open.remove(at) else {
+        let Some(open) = self.open.get(at) else {
             return;
         };
         if open.is_known {
             sink(Finding::Active(open.method(), -1));
         }
         match (open.answer, ended_ns) {
-            (Some(answer), Some(ended_ns)) => sink(Finding::Finished(Exchange {
-                role: end.role,
-                protocol: end.protocol,
-                operation: Operation::Http {
-                    method: open.method(),
-                    target: open.target(),
-                    version: open.version,
-                },
-                answer,
-                remote: end.remote,
-                arrived_ns: open.arrived_ns,
-                started_ns: open.started_ns,
-                first_byte_ns: open.first_byte_ns.unwrap_or(ended_ns),
-                ended_ns,
-                truncated,
-            })),
+            (Some(answer), Some(ended_ns)) => {
+                sink(Finding::Finished(
+                    open.exchange(end, answer, ended_ns, truncated),
+                ));
+            }
             // When it ended is not known, so neither is how long it took.
             (Some(_), None) => sink(Finding::Unanswered(Loss::Gap.label(), 1)),
             (None, _) => sink(Finding::Unanswered("no_status", 1)),
         }
-        self.recycle(open.text);
+        // Without streams, the one that ends is the oldest.
+        let ended = if at == 0 {
+            self.open.pop_front()
+        } else {
+            self.open.remove(at)
+        };
+        if let Some(Open { text, .. }) = ended {
+            self.recycle(text);
+        }
     }
 
     /// No open request will be answered, for one reason if its head is complete and for another if not.
-    fn give_up(&mut self, reason: &'static str, reason_in_head: &'static str, sink: &mut Sink<'_>) {
+    fn give_up(
+        &mut self,
+        reason: &'static str,
+        reason_in_head: &'static str,
+        sink: &mut impl FnMut(Finding<'_>),
+    ) {
         if std::mem::take(&mut self.is_unpaired) {
             sink(Finding::Unpaired("no_request"));
         }
@@ -362,6 +353,9 @@ impl Pairing {
     fn recycle(&mut self, mut text: Vec<u8>) {
         if self.spare.len() < SPARE_MAX {
             text.clear();
+            if self.spare.capacity() == 0 {
+                self.spare.reserve_exact(1);
+            }
             self.spare.push(text);
         }
     }

@@ -2,7 +2,11 @@
 
 pub mod process;
 
-use crate::serve::{Health, Part, Status};
+use crate::{
+    records::CaptureLevel,
+    serve::{Health, Part, Status},
+};
+use std::time::Duration;
 
 /// One program of the kernel side.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -43,18 +47,36 @@ pub enum Verdict {
     },
 }
 
+/// What the agent's CPU limit leaves to capture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Capture {
+    /// How much is captured.
+    pub level: CaptureLevel,
+    /// Processes of which nothing is.
+    pub excluded_processes: usize,
+    /// Processors that the agent may use.
+    pub limit_cores: f64,
+    /// Processors that it used in the last second.
+    pub used_cores: f64,
+    /// Those that it used when capture was reduced.
+    pub reduced_at_cores: f64,
+    /// How long ago that was.
+    pub reduced_for: Duration,
+}
+
 /// Whether every essential program is attached. Not before the first verdict.
 pub fn is_ready(probes: &[ProbeHealth]) -> bool {
     let mut essential = probes.iter().filter(|probe| probe.essential).peekable();
     essential.peek().is_some() && essential.all(|probe| probe.verdict == Verdict::Attached)
 }
 
-/// The agent's state for `/health`: one part per attach family, then what was lost. Losses do not change
-/// the status: they are counts that never go back.
+/// The agent's state for `/health`: one part per attach family, then what was lost, then how much is captured. Losses do
+/// not change the status: they are counts that never go back.
 pub fn health(
     probes: &[ProbeHealth],
     losses: &[(&'static str, u64)],
     connections: usize,
+    capture: &Capture,
 ) -> Health {
     let mut families: Vec<&'static str> = probes.iter().map(|probe| probe.family).collect();
     families.dedup();
@@ -63,6 +85,7 @@ pub fn health(
         .map(|family| part(family, probes.iter().filter(|probe| probe.family == family)))
         .collect();
     parts.push(records(losses, connections));
+    parts.push(captured(capture));
     let is_degraded = parts.iter().any(|part| part.status != Status::Ok);
     let ready = is_ready(probes);
     Health {
@@ -136,9 +159,48 @@ fn records(losses: &[(&'static str, u64)], connections: usize) -> Part {
     }
 }
 
+fn captured(capture: &Capture) -> Part {
+    let Capture {
+        level,
+        excluded_processes,
+        limit_cores,
+        used_cores,
+        reduced_at_cores,
+        reduced_for,
+    } = *capture;
+    let (name, meaning) = (level.label(), level.meaning());
+    let mut why = format!("{name}: {meaning}; {used_cores:.2} of {limit_cores} processors used");
+    if excluded_processes > 0 {
+        why.push_str(&format!("; {excluded_processes} processes excluded"));
+    }
+    let status = if level == CaptureLevel::Full {
+        Status::Ok
+    } else {
+        let seconds = reduced_for.as_secs();
+        why.push_str(&format!(
+            "; reduced {seconds} s ago, at {reduced_at_cores:.2} of cpu_limit_cores"
+        ));
+        Status::Degraded
+    };
+    Part {
+        name: "capture".to_owned(),
+        status,
+        why,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const CAPTURE: Capture = Capture {
+        level: CaptureLevel::Full,
+        excluded_processes: 0,
+        limit_cores: 0.5,
+        used_cores: 0.0123,
+        reduced_at_cores: 0.0,
+        reduced_for: Duration::ZERO,
+    };
 
     fn probe(program: &'static str, essential: bool, verdict: Verdict) -> ProbeHealth {
         ProbeHealth {
@@ -178,7 +240,10 @@ mod tests {
 
     #[test]
     fn one_refused_program_costs_one_feature() {
-        let status = |second| health(&[probe("a", true, Verdict::Attached), second], &[], 0).status;
+        let status = |second| {
+            let probes = [probe("a", true, Verdict::Attached), second];
+            health(&probes, &[], 0, &CAPTURE).status
+        };
         assert_eq!(status(probe("b", false, failed())), Status::Degraded);
         assert_eq!(status(probe("b", false, unsupported())), Status::Ok);
         assert_eq!(status(probe("b", true, failed())), Status::Failed);
@@ -198,6 +263,7 @@ mod tests {
             &probes,
             &[("ring_full_segment", 3), ("ring_full_closed", 0)],
             12,
+            &CAPTURE,
         );
         assert_eq!((status, not_ready), (Status::Ok, None));
         let said: Vec<_> = parts
@@ -215,7 +281,38 @@ mod tests {
                     "records",
                     "12 connections followed; lost: 3 ring_full_segment"
                 ),
+                (
+                    "capture",
+                    "full: everything is captured; 0.01 of 0.5 processors used"
+                ),
             ]
+        );
+    }
+
+    #[test]
+    fn reduced_capture_is_degraded_and_says_why() {
+        let reduced = Capture {
+            level: CaptureLevel::Head,
+            excluded_processes: 3,
+            reduced_at_cores: 0.497,
+            reduced_for: Duration::from_millis(3900),
+            ..CAPTURE
+        };
+        let probes = [probe("a", true, Verdict::Attached)];
+        let Health {
+            status,
+            not_ready,
+            parts,
+        } = health(&probes, &[], 0, &reduced);
+        assert_eq!((status, not_ready), (Status::Degraded, None));
+        let last = parts.last().unwrap();
+        assert_eq!(
+            (last.name.as_str(), last.why.as_str()),
+            (
+                "capture",
+                "head: only the first bytes of heads are captured; 0.01 of 0.5 processors used; \
+                 3 processes excluded; reduced 3 s ago, at 0.50 of cpu_limit_cores"
+            )
         );
     }
 }

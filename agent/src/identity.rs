@@ -10,6 +10,7 @@
 
 pub mod container;
 mod environment;
+mod exclusion;
 mod naming;
 pub mod process;
 mod programs;
@@ -19,17 +20,20 @@ mod invariants;
 #[cfg(test)]
 mod tests;
 
+use crate::hash::FastMap;
 use crate::records::Started;
 pub use crate::records::facts::{Facts, Source, TICK_NS, is_same_start};
+pub use exclusion::Exclusions;
 use programs::Programs;
 pub use programs::{Label, ProgramKey};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 /// All living processes, each in its program.
 #[derive(Debug)]
 pub struct Identity {
-    processes: HashMap<u32, Process>,
+    processes: FastMap<u32, Process>,
     programs: Programs,
+    exclusions: Exclusions,
     /// Ended processes in the order of their end: when to forget which.
     leaving: VecDeque<(u64, u32)>,
     changes: u64,
@@ -79,8 +83,14 @@ impl Default for Identity {
 impl Identity {
     /// Knows nobody.
     pub fn new() -> Self {
+        Self::without(Exclusions::default())
+    }
+
+    /// The same, and which programs are not measured.
+    pub fn without(exclusions: Exclusions) -> Self {
         Self {
-            processes: HashMap::new(),
+            exclusions,
+            processes: FastMap::default(),
             programs: Programs::new(),
             leaving: VecDeque::new(),
             changes: 0,
@@ -170,8 +180,8 @@ impl Identity {
         key
     }
 
-    /// How often a pid went over to another program: as long as this stays, so does the answer of
-    /// [`program`](Self::program) for each pid that lives.
+    /// How often something new was learnt of a pid that was known: as long as this stays, so do the answers of
+    /// [`program`](Self::program) and [`wants_facts`](Self::wants_facts) for each pid that lives and was asked for.
     pub fn changes(&self) -> u64 {
         self.changes
     }
@@ -203,6 +213,21 @@ impl Identity {
     /// The labels of a program; those of [`unknown`](Self::unknown) once its end was drained.
     pub fn labels(&self, key: ProgramKey) -> &[Label] {
         self.programs.labels(key)
+    }
+
+    /// Whether any program may be excluded.
+    pub fn has_exclusions(&self) -> bool {
+        !self.exclusions.is_empty()
+    }
+
+    /// Whether a program is not to be measured. That of unknown processes always is.
+    pub fn is_excluded(&self, key: ProgramKey) -> bool {
+        self.programs.is_excluded(key)
+    }
+
+    /// How many processes live in programs that were asked for and are not measured.
+    pub fn excluded(&self) -> usize {
+        self.programs.excluded_members()
     }
 
     /// The programs that were asked for and whose last process was forgotten, or went over to another
@@ -307,10 +332,7 @@ impl Identity {
             has_ended: false,
         };
         let before = self.processes.insert(pid, process);
-        if before
-            .as_ref()
-            .is_some_and(|before| before.program != program)
-        {
+        if before.is_some() {
             self.changes += 1;
         }
         if let Some(key) = before.and_then(|before| before.program) {
@@ -361,5 +383,7 @@ impl Identity {
         {
             self.programs.leave(key);
         }
+        // Who comes next with this pid is another one.
+        self.changes += 1;
     }
 }

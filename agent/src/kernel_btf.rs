@@ -1,6 +1,6 @@
 //! The running kernel's own description (BTF): field offsets, enumerators, function arities.
 //!
-//! Format: Documentation/bpf/btf.rst. Read once at start and dropped.
+//! Format: Documentation/bpf/btf.rst. Read once at start and dropped; the programs are attached by an outline of it.
 
 #[cfg(test)]
 mod tests;
@@ -8,6 +8,7 @@ mod tests;
 use std::{
     collections::{HashMap, HashSet},
     fs, io,
+    ops::Range,
     path::Path,
 };
 
@@ -15,11 +16,15 @@ use std::{
 pub const SYSTEM_PATH: &str = "/sys/kernel/btf/vmlinux";
 
 const MAGIC: u16 = 0xeb9f;
+const VERSION: u8 = 1;
+const HEADER_BYTES: u32 = 24;
 /// Anonymous members are looked into this deep; the kernel nests them about four deep.
 const DEPTH_MAX: u32 = 16;
 
 /// Kinds of types, as `btf_type.info` numbers them.
 mod kind {
+    /// What stands in an outline for what nobody wanted.
+    pub(super) const NONE: u32 = 0;
     pub(super) const INT: u32 = 1;
     pub(super) const PTR: u32 = 2;
     pub(super) const ARRAY: u32 = 3;
@@ -60,9 +65,12 @@ pub enum BtfError {
 
 /// A kernel's types.
 pub struct KernelBtf {
-    types: Vec<u8>,
-    strings: Vec<u8>,
-    /// Offset of each type in `types`; type 0 is `void`.
+    raw: Vec<u8>,
+    /// Where the descriptions are.
+    types: Range<usize>,
+    /// Where the names are.
+    strings: Range<usize>,
+    /// Offset in `raw` of each type; type 0 is `void`.
     offsets: Vec<u32>,
     structs: HashMap<String, u32>,
     enums: HashMap<String, u32>,
@@ -108,26 +116,27 @@ impl KernelBtf {
             path: path.display().to_string(),
             source,
         })?;
-        Self::parse(&raw, wanted)
+        Self::parse(raw, wanted)
     }
 
     /// Reads types from the content of such a file.
     ///
     /// # Errors
     /// The content is malformed.
-    pub fn parse(raw: &[u8], wanted: &HashSet<String>) -> Result<Self, BtfError> {
-        let (types, strings) = sections(raw).ok_or(BtfError::Malformed { at: 0 })?;
+    pub fn parse(raw: Vec<u8>, wanted: &HashSet<String>) -> Result<Self, BtfError> {
+        let (types, strings) = sections(&raw).ok_or(BtfError::Malformed { at: 0 })?;
+        let mut at = types.start;
         let mut btf = Self {
-            types: types.to_vec(),
-            strings: strings.to_vec(),
+            raw,
+            types,
+            strings,
             offsets: vec![0],
             structs: HashMap::new(),
             enums: HashMap::new(),
             functions: HashMap::new(),
             typedefs: HashMap::new(),
         };
-        let mut at = 0;
-        while at < btf.types.len() {
+        while at < btf.types.end {
             let next = btf.index(at, wanted).ok_or(BtfError::Malformed { at })?;
             at = next;
         }
@@ -144,7 +153,7 @@ impl KernelBtf {
             kind::ARRAY => 12,
             kind::STRUCT | kind::UNION | kind::DATASEC | kind::ENUM64 => 12 * length,
             kind::ENUM | kind::FUNC_PROTO => 8 * length,
-            2 | 7..=12 | 16 | 18 => 0,
+            kind::NONE | 2 | 7..=12 | 16 | 18 => 0,
             _ => return None,
         };
         let name = self.text(this.name)?;
@@ -165,13 +174,14 @@ impl KernelBtf {
     }
 
     fn header(&self, at: usize) -> Option<Type> {
-        let info = u32_at(&self.types, at + 4)?;
+        let types = self.raw.get(..self.types.end)?;
+        let info = u32_at(types, at + 4)?;
         Some(Type {
-            name: u32_at(&self.types, at)?,
+            name: u32_at(types, at)?,
             kind: info >> 24 & 0x1f,
             length: info & 0xffff,
             bitfields: info >> 31 == 1,
-            size_or_type: u32_at(&self.types, at + 8)?,
+            size_or_type: u32_at(types, at + 8)?,
             rest: at + 12,
         })
     }
@@ -184,7 +194,8 @@ impl KernelBtf {
     }
 
     fn text(&self, at: u32) -> Option<&str> {
-        let from = self.strings.get(at as usize..)?;
+        let strings = self.raw.get(self.strings.clone())?;
+        let from = strings.get(at as usize..)?;
         let end = from.iter().position(|byte| *byte == 0)?;
         // Names are C identifiers; what is not text is nobody's name.
         Some(str::from_utf8(from.get(..end)?).unwrap_or_default())
@@ -209,8 +220,8 @@ impl KernelBtf {
         match this.kind {
             kind::PTR => Some(8),
             kind::ARRAY => {
-                let element = self.size_bytes(u32_at(&self.types, this.rest)?)?;
-                element.checked_mul(u32_at(&self.types, this.rest + 8)?)
+                let element = self.size_bytes(u32_at(&self.raw, this.rest)?)?;
+                element.checked_mul(u32_at(&self.raw, this.rest + 8)?)
             }
             kind::INT | kind::STRUCT | kind::UNION | kind::ENUM | kind::ENUM64 => {
                 Some(this.size_or_type)
@@ -226,14 +237,14 @@ impl KernelBtf {
         }
         (0..owner.length as usize).find_map(|index| {
             let at = owner.rest + 12 * index;
-            let member_type = u32_at(&self.types, at + 4)?;
-            let offset = u32_at(&self.types, at + 8)?;
+            let member_type = u32_at(&self.raw, at + 4)?;
+            let offset = u32_at(&self.raw, at + 8)?;
             let (bits, width) = if owner.bitfields {
                 (offset & 0xff_ffff, offset >> 24)
             } else {
                 (offset, 0)
             };
-            let member = self.text(u32_at(&self.types, at)?)?;
+            let member = self.text(u32_at(&self.raw, at)?)?;
             if member == name {
                 // A bit field has no address.
                 return (width == 0 && bits % 8 == 0).then_some((bits / 8, member_type));
@@ -270,7 +281,7 @@ impl KernelBtf {
         let step = if this.kind == kind::ENUM64 { 12 } else { 8 };
         (0..this.length as usize).find_map(|index| {
             let at = this.rest + step * index;
-            (self.text(u32_at(&self.types, at)?)? == name).then(|| u32_at(&self.types, at + 4))?
+            (self.text(u32_at(&self.raw, at)?)? == name).then(|| u32_at(&self.raw, at + 4))?
         })
     }
 
@@ -279,6 +290,40 @@ impl KernelBtf {
         let function = self.get(*self.functions.get(function)?)?;
         let prototype = self.get(function.size_or_type)?;
         (prototype.kind == kind::FUNC_PROTO).then_some(prototype.length)
+    }
+
+    /// BTF with the functions and tracepoints that were wanted, under the numbers that they have in the kernel's, and
+    /// nothing else: a hundredth of its names, so that looking a few of them up does not take the whole of it apart again.
+    pub fn outline(&self) -> Vec<u8> {
+        let named = self.functions.iter().chain(&self.typedefs);
+        let mut named: Vec<(u32, &str)> = named.map(|(name, id)| (*id, name.as_str())).collect();
+        named.sort_unstable();
+        let count = named.last().map_or(0, |(id, _)| *id);
+        let (mut types, mut strings) = (vec![0; 12 * count as usize], vec![0]);
+        for (id, name) in named {
+            let at = 12 * (id as usize).saturating_sub(1);
+            let (Some(to), Some(this)) = (types.get_mut(at..at + 12), self.get(id)) else {
+                continue;
+            };
+            let name_at = u32::try_from(strings.len()).unwrap_or(0);
+            strings.extend(name.bytes().chain([0]));
+            for (to, word) in to.chunks_exact_mut(4).zip([name_at, this.kind << 24, 0]) {
+                to.copy_from_slice(&word.to_ne_bytes());
+            }
+        }
+        let length = |section: &[u8]| u32::try_from(section.len()).unwrap_or(0);
+        let mut raw: Vec<u8> = MAGIC
+            .to_ne_bytes()
+            .into_iter()
+            .chain([VERSION, 0])
+            .collect();
+        let of_sections = [0, length(&types), length(&types), length(&strings)];
+        for word in [HEADER_BYTES].into_iter().chain(of_sections) {
+            raw.extend(word.to_ne_bytes());
+        }
+        raw.extend(types);
+        raw.extend(strings);
+        raw
     }
 
     /// Does the kernel have this function, so that a program can be attached to it?
@@ -293,15 +338,16 @@ impl KernelBtf {
     }
 }
 
-/// The type and string sections (`struct btf_header`).
-fn sections(raw: &[u8]) -> Option<(&[u8], &[u8])> {
+/// Where the type and string sections are (`struct btf_header`).
+fn sections(raw: &[u8]) -> Option<(Range<usize>, Range<usize>)> {
     if u16::from_ne_bytes(*raw.first_chunk()?) != MAGIC {
         return None;
     }
     let header = u32_at(raw, 4)? as usize;
     let section = |offset: usize, length: usize| {
         let from = header.checked_add(u32_at(raw, offset)? as usize)?;
-        raw.get(from..from.checked_add(u32_at(raw, length)? as usize)?)
+        let section = from..from.checked_add(u32_at(raw, length)? as usize)?;
+        raw.get(section.clone()).map(|_| section)
     };
     Some((section(8, 12)?, section(16, 20)?))
 }

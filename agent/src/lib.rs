@@ -15,6 +15,7 @@ pub mod config;
 pub mod connections;
 pub mod exchanges;
 pub mod export;
+mod hash;
 pub mod health;
 pub mod host;
 pub mod identity;

@@ -1,23 +1,27 @@
 //! The live edge: kernel and /proc in, the pipeline in the middle, answers out. One thread.
 //!
-//! The kernel side never wakes this thread; it drains the ring on a timer, and at once when somebody
-//! asks, so that an answer holds everything that happened before the question.
+//! No kernel program wakes this thread; it drains the ring on a timer (its own, or after a quiet time one that the
+//! kernel side set), and at once when somebody asks, so that an answer holds everything that happened before the question.
 
 mod answer;
+mod budget;
 mod datagrams;
+mod drain;
+mod limit;
 mod listeners;
+mod pauses;
 mod reconcile;
 
 use crate::{
     adoption,
     config::Config,
+    identity::Exclusions,
     kernel_btf::BtfError,
     memory,
     pipeline::{Pipeline, Steer},
     probes::{ProbeError, Probes},
     records::{
         ConnectionId, Direction, KernelMaps, Record,
-        datagrams::Mark,
         maps::{MapError, Slots},
         recording,
     },
@@ -25,9 +29,11 @@ use crate::{
     serve::Ask,
 };
 use datagrams::Told;
+use limit::Limit;
 use listeners::Listening;
+use pauses::{Pauses, Woken};
 use rustix::time::{ClockId, clock_gettime};
-use sockmeter_abi::{RECEIVE, TRANSMIT};
+use sockmeter_abi::{CAPTURE_EXCLUDED, RECEIVE, TRANSMIT};
 use std::{
     collections::HashSet,
     fs::{File, OpenOptions},
@@ -42,11 +48,6 @@ use tokio::sync::mpsc;
 const PROC: &str = "/proc";
 /// Between two looks at what changes slowly: ended processes, losses.
 const TICK_NS: u64 = 1_000_000_000;
-/// The pause doubles while nothing comes, up to this: what comes first must not fill the ring before the
-/// next look.
-const PAUSE_MAX: Duration = Duration::from_millis(50);
-/// Records after which questions are answered even if more wait.
-const DRAIN_RECORDS_MAX: usize = 1_000_000;
 
 /// Why the agent cannot begin, or go on.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,9 @@ pub enum LiveError {
     /// The kernel's types.
     #[error(transparent)]
     Types(#[from] BtfError),
+    /// The bell.
+    #[error("cannot wait for the kernel side: {0}")]
+    Bell(#[source] io::Error),
     /// The recording.
     #[error("cannot write the recording {path}: {source}")]
     Recording {
@@ -77,6 +81,12 @@ pub struct Live {
     datagrams: Told,
     pipeline: Pipeline,
     intake: Intake,
+    limit: Limit,
+    /// As many records as the ring can hold: what comes while these are taken came later.
+    drain_records: usize,
+    ring_bytes: u32,
+    /// What was taken out of the ring since the last look.
+    found_bytes: u64,
     pause_min: Duration,
     ticked_ns: u64,
     /// What the kernel's loss counters said last.
@@ -151,8 +161,7 @@ impl Intake {
 
     /// Pushes a record, after what must be known of its process.
     fn push(&mut self, record: Record<'_>, pipeline: &mut Pipeline, slots: &Slots) {
-        if let Some(pid) = record.pid()
-            && pipeline.wants_facts(pid)
+        if let Some(pid) = pipeline.unnamed(&record)
             && self.asked.insert(pid)
         {
             let known = |pid| !pipeline.wants_facts(pid);
@@ -197,6 +206,13 @@ impl Intake {
 struct Steering<'a>(&'a Slots);
 
 impl Steer for Steering<'_> {
+    fn exclude(&mut self, slot: u32, connection: ConnectionId) {
+        for direction in [RECEIVE, TRANSMIT] {
+            self.0
+                .set_capture_bytes(slot, connection.0, direction, CAPTURE_EXCLUDED);
+        }
+    }
+
     fn capture_nothing(&mut self, slot: u32, connection: ConnectionId) {
         for direction in [RECEIVE, TRANSMIT] {
             self.0.set_capture_bytes(slot, connection.0, direction, 0);
@@ -229,13 +245,18 @@ impl Live {
         let (mut probes, mut maps) = Probes::load(config)?;
         probes.attach()?;
         maps.arm(probes.follows_unix())?;
-        let pipeline = Pipeline::new(settings(config));
+        let exclusions = Exclusions::new(config.exclude.clone());
+        let pipeline = Pipeline::without(exclusions, settings(config));
         let mut live = Self {
             probes,
             maps,
             datagrams: Told::default(),
             pipeline,
             intake,
+            limit: Limit::new(config.cpu_limit_cores),
+            drain_records: drain::records_max(config.kernel.ring_bytes),
+            ring_bytes: config.kernel.ring_bytes,
+            found_bytes: 0,
             pause_min: Duration::from_millis(config.kernel.drain_interval_milliseconds.into()),
             ticked_ns: 0,
             losses: [0; sockmeter_abi::field::LOSS_COUNTERS_USED],
@@ -283,68 +304,46 @@ impl Live {
     /// # Errors
     /// The kernel's maps or the recording fail.
     pub async fn run(mut self, mut asks: mpsc::Receiver<Ask>) -> Result<(), LiveError> {
-        let mut pause = self.pause_min;
+        let bell = if self.probes.begin_alarm() {
+            self.maps.alarm.bell().map_err(LiveError::Bell)?
+        } else {
+            None
+        };
+        let mut pauses = Pauses::new(self.pause_min, self.ring_bytes, bell);
+        let mut rest = Duration::ZERO;
         loop {
-            match tokio::time::timeout(pause, asks.recv()).await {
-                Ok(Some(ask)) => {
-                    self.settle()?;
-                    if matches!(ask, Ask::Metrics { .. }) {
+            if pauses.is_sleep(rest) {
+                self.maps.alarm.set()?;
+                // What came before that rings no bell.
+                self.drain();
+                pauses.looked(std::mem::take(&mut self.found_bytes));
+            }
+            match pauses.pass(&mut asks, rest).await {
+                Woken::By(ask) => {
+                    let is_scrape = matches!(ask, Ask::Metrics { .. });
+                    if is_scrape || !self.limit.is_resting() {
+                        self.settle()?;
+                    }
+                    if is_scrape {
                         self.read_listeners()?;
                     }
                     self.answer(ask);
                 }
-                Ok(None) => break,
-                Err(_) => {
-                    let is_quiet = self.drain() == 0;
-                    pause = if is_quiet {
-                        (pause * 2).min(PAUSE_MAX)
-                    } else {
-                        self.pause_min
-                    };
-                    self.reconcile_losses()?;
+                Woken::ToEnd => break,
+                Woken::ToLook => {
+                    self.found_bytes = 0;
+                    self.drain_within_limit();
+                    pauses.looked(std::mem::take(&mut self.found_bytes));
+                    if self.limit.may_compare() {
+                        self.reconcile_losses()?;
+                    }
                 }
             }
             self.tick();
+            rest = self.keep_to_limit()?;
             self.intake.check()?;
         }
         Ok(())
-    }
-
-    /// Takes in what is in the ring; tells how many records that were.
-    fn drain(&mut self) -> usize {
-        let Self {
-            maps,
-            datagrams,
-            pipeline,
-            intake,
-            ..
-        } = self;
-        let KernelMaps {
-            ring,
-            slots,
-            datagrams: table,
-            ..
-        } = maps;
-        let mut count = 0;
-        while count < DRAIN_RECORDS_MAX {
-            let more = ring.next(|bytes| {
-                let record = match Mark::parse(bytes) {
-                    Some(Mark { run, is_over }) if is_over => {
-                        datagrams.finish(table, run).map(Record::Datagrams)
-                    }
-                    Some(Mark { run, .. }) => datagrams.more(table, run).map(Record::Datagrams),
-                    None => intake.parse(bytes),
-                };
-                if let Some(record) = record {
-                    intake.push(record, pipeline, slots);
-                }
-            });
-            if more.is_none() {
-                break;
-            }
-            count += 1;
-        }
-        count
     }
 
     fn tick(&mut self) {
@@ -353,6 +352,7 @@ impl Live {
             return;
         }
         self.ticked_ns = now_ns;
+        self.take_counts();
         self.intake.asked.clear();
         self.intake.put(
             Record::Tick { time_ns: now_ns },

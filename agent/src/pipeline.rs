@@ -15,13 +15,15 @@ mod life;
 mod listeners;
 mod order;
 mod steer;
+mod tally;
 #[cfg(test)]
 mod tests;
 
 use crate::{
     connections::{Connection, ConnectionId, Connections, Direction, Role},
     exchanges::{End, Finding, Pairing},
-    identity::{Identity, ProgramKey},
+    hash::FastMap,
+    identity::{Exclusions, Identity, ProgramKey},
     protocol::{
         Loss, Piece,
         conversation::{Conversation, Moment, Reading},
@@ -29,13 +31,16 @@ use crate::{
     records::{Address, Closed, LOSS_REASONS, LOSSES_IN_BYTES, Record, Segment},
     series::{ProcessKey, Series, Settings, Snapshot},
 };
-use account::tell_account;
 use held::Held;
 use life::Beginning;
 use listeners::Listeners;
-use std::collections::HashMap;
 use steer::{Needless, steer_capture};
 pub use steer::{Steer, Unsteered};
+use tally::Tally;
+
+/// Processes of which the kernel side is to be told that they are excluded, at most; one that finds no room is told when
+/// it opens its next connection.
+const EXCLUDED_MAX: usize = 4096;
 
 /// What the stages keep with a connection.
 struct Talk {
@@ -48,8 +53,11 @@ struct Talk {
     /// [`Identity::changes`] when `program` was asked for.
     changes: u64,
     held: Held,
+    tally: Tally,
     /// The kernel side was told to capture nothing.
     is_told: bool,
+    /// The kernel side was told not to follow it any more.
+    is_excluded: bool,
     needless: Needless,
     /// Received segments that wait for the record of a send.
     waiting: Vec<Segment<'static>>,
@@ -62,25 +70,36 @@ pub struct Pipeline {
     connections: Connections<Talk>,
     identity: Identity,
     series: Series,
-    processes: HashMap<ProgramKey, ProcessKey>,
+    processes: FastMap<ProgramKey, ProcessKey>,
     listeners: Listeners,
+    /// Processes that were found to be excluded, or are not any more, for the edge to tell the kernel side.
+    excluded: Vec<(u32, bool)>,
     losses: [u64; LOSS_REASONS.len()],
     /// Connections on which segments wait, or have waited since the last tick.
     waiting: Vec<ConnectionId>,
+    /// Connections that have moved bytes of which the series were not told.
+    tallied: Vec<ConnectionId>,
     now_ns: u64,
 }
 
 impl Pipeline {
     /// Stages that have seen nothing.
     pub fn new(settings: Settings) -> Self {
+        Self::without(Exclusions::default(), settings)
+    }
+
+    /// The same, with programs that are not measured.
+    pub fn without(exclusions: Exclusions, settings: Settings) -> Self {
         Self {
             connections: Connections::default(),
-            identity: Identity::new(),
+            identity: Identity::without(exclusions),
             series: Series::new(settings),
-            processes: HashMap::new(),
+            processes: FastMap::default(),
             listeners: Listeners::default(),
+            excluded: Vec::new(),
             losses: [0; LOSS_REASONS.len()],
             waiting: Vec::new(),
+            tallied: Vec::new(),
             now_ns: 0,
         }
     }
@@ -92,8 +111,16 @@ impl Pipeline {
             Record::ConnectFailed(failed) => self.connect_failed(&failed),
             Record::Segment(segment) => self.ordered(segment, steer),
             Record::Closed(closed) => self.ordered_end(closed, steer),
-            Record::Started(started) => self.identity.started(&started),
-            Record::Ended { pid, time_ns } => self.identity.ended(pid, time_ns),
+            Record::Started(started) => {
+                if started.is_exec {
+                    self.forget_excluded(started.pid);
+                }
+                self.identity.started(&started);
+            }
+            Record::Ended { pid, time_ns } => {
+                self.forget_excluded(pid);
+                self.identity.ended(pid, time_ns);
+            }
             Record::Process(facts) => self.identity.learn(facts),
             Record::Adopted(adopted) => self.adopted(adopted),
             Record::Table(table) => {
@@ -116,6 +143,27 @@ impl Pipeline {
         self.identity.wants_facts(pid)
     }
 
+    /// The process of a record, if the pipeline [wants its facts](Self::wants_facts).
+    pub fn unnamed(&mut self, record: &Record<'_>) -> Option<u32> {
+        let pid = record.pid()?;
+        if let Record::Segment(segment) = record
+            && let Some(program) = self.held(segment.connection, pid)
+            && program != Identity::unknown()
+        {
+            return None;
+        }
+        self.wants_facts(pid).then_some(pid)
+    }
+
+    /// The program of a connection, if that process holds it and nothing was learnt since that was last looked at.
+    fn held(&mut self, id: ConnectionId, pid: u32) -> Option<ProgramKey> {
+        let changes = self.identity.changes();
+        let Connection {
+            pid: holder, talk, ..
+        } = self.connections.get_mut(id)?;
+        (*holder == pid && talk.changes == changes).then_some(talk.program)
+    }
+
     /// The processes believed to live and their starts, for the edge to check after a loss.
     pub fn living(&self) -> Vec<(u32, u64)> {
         self.identity.living().collect()
@@ -126,6 +174,13 @@ impl Pipeline {
         self.connections
             .iter()
             .map(|(id, connection)| (id, connection.slot))
+    }
+
+    /// The same of those whose place is known, with the bytes told of so far, received and transmitted.
+    pub fn positions(&self) -> impl Iterator<Item = (ConnectionId, u32, [u64; 2])> {
+        self.connections
+            .iter()
+            .filter_map(|(id, connection)| Some((id, connection.slot?, connection.positions())))
     }
 
     /// Whether a connection is open here.
@@ -153,6 +208,7 @@ impl Pipeline {
     pub fn snapshot(&mut self) -> Snapshot {
         // All records that there are have been pushed: a connection that has ended counts as such.
         self.release_ended();
+        self.tell_all();
         self.end_programs();
         self.series.snapshot(self.now_ns)
     }
@@ -160,10 +216,38 @@ impl Pipeline {
     /// The series of the program that a process belongs to.
     fn process(&mut self, pid: u32) -> (ProgramKey, ProcessKey) {
         let program = self.identity.program(pid);
-        (program, self.series_of(program))
+        let process = self.series_of(program);
+        if process == ProcessKey::EXCLUDED
+            && self.excluded.len() < EXCLUDED_MAX
+            && self.identity.is_alive(pid)
+        {
+            self.excluded.push((pid, true));
+        }
+        (program, process)
+    }
+
+    /// A process has ended, or runs another program: whether that one is excluded is not known yet.
+    fn forget_excluded(&mut self, pid: u32) {
+        if self.identity.has_exclusions() {
+            self.excluded.retain(|(other, _)| *other != pid);
+            self.excluded.push((pid, false));
+        }
+    }
+
+    /// The processes that were found to be excluded since the last call, or are not any more, in this order.
+    pub fn drain_excluded(&mut self) -> Vec<(u32, bool)> {
+        std::mem::take(&mut self.excluded)
+    }
+
+    /// How many processes are excluded, of those that would be measured.
+    pub fn excluded(&self) -> usize {
+        self.identity.excluded()
     }
 
     fn series_of(&mut self, program: ProgramKey) -> ProcessKey {
+        if self.identity.is_excluded(program) {
+            return ProcessKey::EXCLUDED;
+        }
         if !self.processes.contains_key(&program) {
             // One that had its pid may have ended since the last tick.
             self.end_programs();
@@ -178,16 +262,13 @@ impl Pipeline {
     fn segment(&mut self, segment: &Segment<'_>, steer: &mut impl Steer) {
         let (id, direction) = (segment.connection, segment.direction);
         self.now_ns = self.now_ns.max(segment.time_ns);
-        let holder = self
-            .connections
-            .get_mut(id)
-            .map(|connection| (connection.pid, connection.talk.changes));
-        if holder.is_none() && !self.take_up(segment) {
-            return;
-        }
-        // A process that runs another program now, or another one with its pid, is another one too.
-        if holder.is_some_and(|holder| holder != (segment.pid, self.identity.changes())) {
-            self.hand_over(id, segment.pid);
+        if self.held(id, segment.pid).is_none() {
+            // A process that runs another program now, or another one with its pid, is another one too.
+            if self.connections.contains(id) {
+                self.hand_over(id, segment.pid);
+            } else if !self.take_up(segment) {
+                return;
+            }
         }
         let Some(connection) = self.connections.get_mut(id) else {
             return;
@@ -224,13 +305,9 @@ impl Pipeline {
                 read(connection, &mut self.series, direction, piece, moment);
             }
         }
-        self.series.socket_bytes(
-            connection.talk.process,
-            role,
-            transport,
-            direction,
-            pieces.seen_bytes(),
-        );
+        let seen_bytes = pieces.seen_bytes();
+        tally::moved(connection, &mut self.series, role, direction, seen_bytes);
+        tally::list(&mut self.tallied, id, connection);
         let now_role = connection.talk.conversation.role();
         if now_role != role {
             let process = connection.talk.process;
@@ -294,6 +371,7 @@ impl Pipeline {
         self.now_ns = self.now_ns.max(time_ns);
         self.connections.tick(self.now_ns);
         self.identity.tick(self.now_ns);
+        self.tell_all();
         self.end_programs();
         self.series.tick(self.now_ns);
     }
@@ -310,9 +388,8 @@ fn lose(
     if lost_bytes == 0 {
         return;
     }
-    let (process, role) = (connection.talk.process, connection.talk.conversation.role());
-    let transport = connection.transport().label();
-    series.socket_bytes(process, role, transport, direction, lost_bytes);
+    let role = connection.talk.conversation.role();
+    tally::moved(connection, series, role, direction, lost_bytes);
     let moment = Moment {
         begin_ns: 0,
         time_ns,
@@ -377,7 +454,7 @@ fn read(
     }
     let kept_bytes = piece.length_bytes().saturating_sub(moved.bytes());
     Held::keep(series, process, direction, kept_bytes);
-    tell_account(series, process, protocol, direction, moved);
+    tally::account(connection, series, protocol, direction, moved);
 }
 
 /// A finding becomes counts.

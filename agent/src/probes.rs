@@ -4,6 +4,7 @@
 //! program in its family's list.
 
 pub mod adoption;
+pub mod alarm;
 pub mod datagrams;
 pub mod listeners;
 mod numbers;
@@ -18,14 +19,17 @@ use crate::{
     config::Config,
     health::{ProbeHealth, Verdict},
     kernel_btf::{BtfError, KernelBtf, SYSTEM_PATH},
+    memory,
     records::{KernelMaps, MapError},
 };
 use aya::{
-    Btf, Ebpf, EbpfLoader,
+    Btf, Ebpf, EbpfLoader, Endianness,
     programs::{Program as Loaded, ProgramError},
 };
+use sockmeter_abi::EXCLUDED_PROCESSES_MAX;
 use std::{
-    fs,
+    collections::HashSet,
+    fs, mem,
     os::fd::{AsFd, AsRawFd},
     path::Path,
 };
@@ -46,6 +50,8 @@ pub enum Attach {
     Walk(&'static str),
     /// To nothing: the agent runs it with arguments of its own, as if a tracepoint had been passed (5.10).
     Asked,
+    /// To nothing: the agent runs it once, if the kernel has this function.
+    Once(&'static str),
 }
 
 impl Attach {
@@ -57,6 +63,7 @@ impl Attach {
             Self::Exit(_) => "fexit",
             Self::Walk(_) => "iter",
             Self::Asked => "raw_tp",
+            Self::Once(_) => "socket_filter",
         }
     }
 
@@ -66,7 +73,8 @@ impl Attach {
             Self::Tracepoint(target)
             | Self::Entry(target)
             | Self::Exit(target)
-            | Self::Walk(target) => target,
+            | Self::Walk(target)
+            | Self::Once(target) => target,
             Self::Asked => "",
         }
     }
@@ -75,7 +83,7 @@ impl Attach {
     fn type_name(self) -> String {
         match self {
             Self::Tracepoint(name) => format!("btf_trace_{name}"),
-            Self::Entry(name) | Self::Exit(name) => name.to_owned(),
+            Self::Entry(name) | Self::Exit(name) | Self::Once(name) => name.to_owned(),
             Self::Walk(objects) => format!("bpf_iter_{objects}"),
             Self::Asked => String::new(),
         }
@@ -84,7 +92,9 @@ impl Attach {
     fn exists(self, btf: &KernelBtf) -> bool {
         match self {
             Self::Tracepoint(name) => btf.has_tracepoint(name),
-            Self::Entry(_) | Self::Exit(_) | Self::Walk(_) => btf.has_function(&self.type_name()),
+            Self::Entry(_) | Self::Exit(_) | Self::Walk(_) | Self::Once(_) => {
+                btf.has_function(&self.type_name())
+            }
             Self::Asked => true,
         }
     }
@@ -122,6 +132,7 @@ pub const ALL: &[&Family] = &[
     &datagrams::FAMILY,
     &listeners::FAMILY,
     &adoption::FAMILY,
+    &alarm::FAMILY,
 ];
 
 /// Families that take places in the connection table, and the program that gives those places back: without it
@@ -162,10 +173,19 @@ pub enum ProbeError {
     Map(#[from] MapError),
 }
 
+/// What of the kernel programs can be attached to; only until they are.
+#[derive(Default)]
+struct Targets {
+    /// Functions and tracepoints, as the kernel's types call them.
+    names: HashSet<String>,
+    /// The kernel's types with these names, as BTF.
+    outline: Vec<u8>,
+}
+
 /// The loaded programs; dropping it detaches them all.
 pub struct Probes {
     ebpf: Ebpf,
-    btf: KernelBtf,
+    targets: Targets,
     verdicts: Vec<ProbeHealth>,
 }
 
@@ -180,16 +200,29 @@ impl Probes {
         }
         let btf = KernelBtf::open(Path::new(SYSTEM_PATH), &numbers::wanted())?;
         let numbers = numbers::resolve(&btf)?;
+        let targets = targets(&btf);
+        drop(btf);
         let agent_pid = std::process::id();
         let tick_ns = numbers::tick_ns();
+        let excludes = u32::from(!config.exclude.is_empty());
+        let excluded_max = (excludes * EXCLUDED_PROCESSES_MAX).max(1);
+        let has_timers = targets.names.contains(alarm::TIMER);
+        let pause_ns = 1_000_000 * u64::from(config.kernel.drain_interval_milliseconds);
+        let alarm_ns = if has_timers { pause_ns } else { 0 };
         let mut loader = EbpfLoader::new();
+        // It has read all of the kernel's types, for relocations that the object has none of.
+        loader.btf(None);
+        memory::give_back();
         for (name, value) in &numbers {
             loader.override_global(name, value, true);
         }
         loader
             .override_global("AGENT_PID", &agent_pid, true)
             .override_global("TICK_NS", &tick_ns, true)
+            .override_global("ALARM_NS", &alarm_ns, true)
             .override_global("CAPTURE_BYTES", &config.kernel.capture_bytes_max, true)
+            .override_global("EXCLUDES", &excludes, true)
+            .map_max_entries("EXCLUDED", excluded_max)
             .map_max_entries("RING", config.kernel.ring_bytes)
             .map_max_entries("DATAGRAMS", config.kernel.datagram_processes_max)
             .map_max_entries("SLOTS", config.kernel.connections_max)
@@ -201,7 +234,7 @@ impl Probes {
         Ok((
             Self {
                 ebpf,
-                btf,
+                targets,
                 verdicts: Vec::new(),
             },
             maps,
@@ -211,16 +244,18 @@ impl Probes {
     /// Attaches every program that the kernel takes, and notes a verdict for each.
     ///
     /// # Errors
-    /// The kernel's types cannot be read a second time.
+    /// The outline of the kernel's types is not understood, which is a bug.
     pub fn attach(&mut self) -> Result<&[ProbeHealth], ProbeError> {
-        let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Load(chain(&error)))?;
+        let Targets { names, outline } = mem::take(&mut self.targets);
+        let btf = Btf::parse(&outline, Endianness::default())
+            .map_err(|error| ProbeError::Load(chain(&error)))?;
         for family in ALL {
             for program in family.programs {
                 let verdict = if let Some(needed) = self.missing(family, program) {
                     Verdict::Unsupported {
                         why: format!("{needed} is not attached"),
                     }
-                } else if program.attach.exists(&self.btf) {
+                } else if names.contains(&program.attach.type_name()) {
                     match self.attach_one(program, &btf) {
                         Ok(()) => Verdict::Attached,
                         Err(why) => Verdict::Failed { why },
@@ -279,6 +314,7 @@ impl Probes {
             // Nothing to attach to: see `on_demand`.
             Loaded::Iter(loaded) => loaded.load(target, btf),
             Loaded::RawTracePoint(loaded) => loaded.load(),
+            Loaded::SocketFilter(loaded) => loaded.load(),
             _ => return Err(format!("program {} is of an unexpected type", program.name)),
         }
         .map_err(|error| explain(&error))
@@ -305,6 +341,16 @@ impl Probes {
             .iter()
             .filter_map(|probe| Some((probe, missed(probe)?)))
             .collect()
+    }
+}
+
+/// What of the kernel the programs can be attached to.
+fn targets(btf: &KernelBtf) -> Targets {
+    let programs = ALL.iter().flat_map(|family| family.programs);
+    let found = programs.filter(|program| program.attach.exists(btf));
+    Targets {
+        names: found.map(|program| program.attach.type_name()).collect(),
+        outline: btf.outline(),
     }
 }
 

@@ -3,9 +3,11 @@
 //! A [`Record`] is all that the stages behind this one ever learn, so a file of records replays a run.
 
 mod address;
+pub mod alarm;
 pub mod datagrams;
 pub mod end;
 pub mod facts;
+pub mod level;
 pub mod maps;
 mod parse;
 pub mod recording;
@@ -14,6 +16,7 @@ pub use address::{Address, Transport};
 pub use datagrams::Datagrams;
 pub use end::{ConnectionId, Direction, Role};
 pub use facts::Facts;
+pub use level::CaptureLevel;
 pub use maps::{KernelMaps, MapError};
 pub(crate) use parse::{endpoints, ends_of, role};
 
@@ -226,7 +229,8 @@ pub struct Table {
     pub bytes: [u64; 2],
     /// Segments sent again.
     pub retransmits: u32,
-    /// How often the direction had turned.
+    /// How often the direction had turned. Of an open connection: turns that are over, and of which no more records
+    /// will come; zero if some may.
     #[serde(default)]
     pub turns: u32,
     /// This end.

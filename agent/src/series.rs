@@ -3,12 +3,12 @@
 mod accept;
 pub mod catalogue;
 mod family;
-mod hash;
 mod histogram;
 mod http;
 mod labels;
 mod plain;
 mod process;
+mod recent;
 pub mod route;
 mod settings;
 mod snapshot;
@@ -29,6 +29,7 @@ use http::{ClientKey, ServerKey};
 use labels::Words;
 use plain::{Gauge, Plain, PlainFamily, PlainLabels};
 use process::{Owner, Process, Processes};
+use recent::Recent;
 use std::sync::Arc;
 
 /// How long the series of an ended process wait for a scrape, in nanoseconds: 5 minutes, the time after
@@ -49,6 +50,7 @@ pub struct Series {
     words: Words,
     /// The route template of the exchange at hand; kept for its memory.
     template: String,
+    recent: Recent,
     http_server: family::Family<ServerKey>,
     http_client: family::Family<ClientKey>,
     plain: Plain,
@@ -76,6 +78,7 @@ impl Series {
             }),
             words: Words::default(),
             template: String::new(),
+            recent: Recent::default(),
             http_server: family::Family::new(http_server, series_max_per_metric, &bounds),
             http_client: family::Family::new(http_client, series_max_per_metric, &bounds),
             plain: Plain::new(series_max_per_metric, &bounds),
@@ -205,7 +208,7 @@ impl Series {
         duration_ns: u64,
     ) {
         let Some(Process { owner, .. }) = self.processes.get_mut(process) else {
-            return self.late();
+            return self.late(process);
         };
         self.plain.connect.observe(
             &mut self.words,
@@ -321,22 +324,24 @@ impl Series {
         n: u64,
     ) {
         let Some(Process { owner, .. }) = self.processes.get_mut(process) else {
-            return self.late();
+            return self.late(process);
         };
         family(&mut self.plain).add(&mut self.words, owner, labels, n);
     }
 
     fn shift(&mut self, process: ProcessKey, gauge: Gauge, labels: PlainLabels, delta: i64) {
-        let Some(process) = self.processes.get_mut(process) else {
-            return self.late();
+        let Some(known) = self.processes.get_mut(process) else {
+            return self.late(process);
         };
         self.plain
-            .shift(&mut self.words, process, gauge, labels, delta);
+            .shift(&mut self.words, known, gauge, labels, delta);
     }
 
-    /// Something came for a process that has been forgotten.
-    fn late(&mut self) {
-        self.records_lost("process_ended", 1);
+    /// Something came for a process that has been forgotten, or is not measured.
+    fn late(&mut self, process: ProcessKey) {
+        if process != ProcessKey::EXCLUDED {
+            self.records_lost("process_ended", 1);
+        }
     }
 
     fn forget(&mut self, now_ns: u64, shown: bool) {

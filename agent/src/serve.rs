@@ -9,6 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 mod answer;
+mod body;
 #[cfg(test)]
 mod tests;
 
@@ -48,12 +50,20 @@ pub enum Ask {
 }
 
 /// A body and what it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// With its version and character set.
     pub content_type: &'static str,
-    /// Whole; made from a `Vec<u8>` or `String` without a copy.
-    pub body: Bytes,
+    /// In pieces, each asked for when there is room to send it.
+    pub body: Box<dyn Iterator<Item = Bytes> + Send>,
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { content_type, .. } = self;
+        out.debug_struct("Page")
+            .field("content_type", content_type)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The agent's state, as `/health` shows it.
@@ -114,8 +124,8 @@ impl Source {
 pub struct Limits {
     /// Open connections; further clients wait in the kernel's backlog. Default 64.
     pub connections_max: usize,
-    /// Scrapes whose answer is in memory; further ones wait within `answer`. Default 4, because an
-    /// answer has tens of megabytes at 100,000 series.
+    /// Scrapes that are being answered; further ones wait within `answer`. Default 4, because each holds a copy
+    /// of all numbers until it is sent: a megabyte at 100,000 series.
     pub scrapes_max: usize,
     /// From connecting to the end of the request's head. Default 10 s.
     pub head: Duration,

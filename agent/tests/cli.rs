@@ -138,6 +138,12 @@ fn usage_errors_exit_2_and_name_the_word() {
             &["--log-level", "loud"],
             "[possible values: error, warn, info, debug, trace]",
         ),
+        (
+            &["--cpu-limit", "half"],
+            "\"half\" is not a number of processors",
+        ),
+        (&["--cpu-limit", "0"], "0 is out of range; use 0.01 to 1024"),
+        (&["--exclude", ""], "the name is empty"),
         (&["--log-format", "xml"], "[possible values: text, json]"),
         (&["--verbose"], "unexpected argument '--verbose'"),
         (&["chekc"], "unrecognized subcommand 'chekc'"),

@@ -8,6 +8,7 @@
 #![feature(asm_experimental_arch)]
 
 mod adoption;
+mod alarm;
 mod content;
 mod datagrams;
 mod history;

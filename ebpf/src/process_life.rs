@@ -6,7 +6,7 @@ use crate::{
         BPRM_FILENAME, Program, SIGNAL_LIVE, TASK_PARENT, TASK_PID, TASK_SIGNAL,
         TASK_START_BOOTTIME, TASK_TGID, Task, Typed, now_ns,
     },
-    output,
+    output, watch,
 };
 use aya_ebpf::{
     helpers::generated::{bpf_get_current_cgroup_id, bpf_probe_read_kernel_str},
@@ -40,7 +40,9 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
     let child = Typed::<Task>(ctx.arg(1));
     // New threads come by here too.
     if TASK_PID.load(child) == TASK_TGID.load(child) {
-        output::submit(PROCESS_STARTED, started(child, CAUSE_FORK));
+        let record = started(child, CAUSE_FORK);
+        watch::excluded_forks(record.parent_pid, record.pid);
+        output::submit(PROCESS_STARTED, record);
     }
     0
 }
@@ -53,6 +55,7 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
     run.execs = run.execs.wrapping_sub(1);
     datagrams::ended(run);
     let mut record = started(task, CAUSE_EXEC);
+    watch::excluded_ends(record.pid);
     let file = BPRM_FILENAME.load(Typed::<Program>(ctx.arg(2)));
     // SAFETY: the helper checks the address and ends the string inside the buffer.
     unsafe {
@@ -72,6 +75,7 @@ pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
     // Threads end one by one; `live` has already been counted down for this one.
     if SIGNAL_LIVE.load(TASK_SIGNAL.load(task)) == 0 {
         datagrams::ended(datagrams::run(task));
+        watch::excluded_ends(TASK_TGID.load(task));
         output::submit(
             PROCESS_ENDED,
             ProcessEnded {

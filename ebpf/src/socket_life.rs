@@ -55,7 +55,7 @@ pub fn connect_begins(sock: Typed<Sock>) {
     let Some(pid) = watch::current_pid() else {
         return;
     };
-    let Some(Followed { slot, .. }) = watch::follow(sock) else {
+    let Some(Followed { slot, .. }) = watch::follow(sock, pid) else {
         return;
     };
     // SAFETY: a live map value.
@@ -183,6 +183,9 @@ fn closed(sock: Typed<Sock>) {
 /// The end of a connection that nobody accepted, which has no slot, or of which the walk is just making it.
 #[inline(always)]
 fn closed_unknown(sock: Typed<Sock>) {
+    if watch::is_excluded(sock) {
+        return;
+    }
     let record = Closed {
         connection: watch::cookie(sock),
         ..end(sock)
@@ -197,6 +200,13 @@ fn tcp_ends(sock: Typed<Sock>, slot: &mut Slot) {
         sequence::ends(sock, slot);
         ends(sock, slot);
     }
+}
+
+/// The agent has found that the connection is an excluded process's: for the agent it ends here.
+#[inline(always)]
+pub fn excluded(sock: Typed<Sock>, slot: &mut Slot) {
+    ends(sock, slot);
+    watch::exclude(sock, 0);
 }
 
 /// The end of a connection that is followed.
@@ -262,7 +272,7 @@ pub fn socket_accept(ctx: FExitContext) -> i32 {
     let Some(pid) = watch::current_pid() else {
         return 0;
     };
-    let Some(Followed { index, slot }) = watch::follow(sock) else {
+    let Some(Followed { index, slot }) = watch::follow(sock, pid) else {
         return 0;
     };
     let time_ns = now_ns();

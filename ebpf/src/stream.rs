@@ -1,17 +1,18 @@
 //! Stream: counts the bytes of one call on a stream socket, and tells the agent of it.
 
 use crate::{
-    content, history,
+    alarm, content, history,
     kernel::{
         LAST_DATA_TICKS, Message, Sock, TCP_CLOCK_NS, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE,
         TICK_NS, TcpSock, Typed, now_ns, tcp, ticks,
     },
     output, sequence, socket_life, unix_name,
-    watch::{self, Adopted, Before, Followed},
+    watch::{self, Adopted, Before, Followed, Sight},
 };
 use core::ptr;
 use sockmeter_abi::{
-    CAPTURE_TAIL_BYTES, CAPTURE_WINDOW_BYTES, RECEIVE, TRANSMIT,
+    CAPTURE_EXCLUDED, CAPTURE_TAIL_BYTES, CAPTURE_WINDOW_BYTES, HEAD_BYTES, HEAD_WINDOW_BYTES,
+    LEVEL_COUNTS, LEVEL_FULL, RECEIVE, TRANSMIT,
     field::LOSS_NO_SLOT_BYTES,
     record::{
         ORIGIN_ADOPTED, ORIGIN_SEEN, PLACE_AFTER_END, PLACE_IN_ORDER, PLACE_OVERTAKES, ROLE_SERVER,
@@ -128,26 +129,32 @@ fn segment(
     if length <= 0 {
         return;
     }
-    let followed = match watch::followed(sock) {
-        Some(followed) => followed,
+    let followed = match watch::sight(sock) {
+        Sight::Followed(followed) => followed,
+        Sight::Excluded => return,
         // AF_INET's functions serve datagrams too; those of Unix sockets have others.
-        None if lane != Lane::Unix && !watch::is_tcp(sock) => {
+        Sight::Unknown if lane != Lane::Unix && !watch::is_tcp(sock) => {
             // The bytes of multipath TCP go over sockets of the kernel's own, which no process calls.
-            if watch::is_multipath(sock) && watch::current_pid().is_some() {
+            if watch::is_multipath(sock)
+                && let Some(pid) = watch::current_pid()
+                && !watch::excludes(pid)
+            {
                 output::lost(LOSS_NO_SLOT_BYTES, length as u64);
             }
             return;
         }
-        None => {
+        Sight::Unknown => {
             let Some(pid) = watch::current_pid() else {
                 return;
             };
             match adopt(lane, sock, pid, direction, length as u32) {
                 Some(followed) => followed,
+                None if watch::is_excluded(sock) => return,
                 None => return output::lost(LOSS_NO_SLOT_BYTES, length as u64),
             }
         }
     };
+    let level = watch::level();
     let time_ns = now_ns();
     let Some(draft) = output::draft(lane, direction) else {
         return;
@@ -172,7 +179,11 @@ fn segment(
             }
         }
     }
-    let wanted = wanted_bytes(slot, direction, length as u64);
+    let wanted = wanted_bytes(slot, direction, length as u64, level);
+    if wanted == CAPTURE_EXCLUDED {
+        socket_life::excluded(sock, slot);
+        return;
+    }
     let record = Segment {
         // Only processes that are watched have a followed socket.
         pid: watch::process(),
@@ -184,17 +195,18 @@ fn segment(
     };
     // SAFETY: a live map value, which no other program uses on this CPU meanwhile.
     unsafe { (*draft).segment = record };
-    // What finds no room is counted where it is submitted, and the slot has counted the bytes.
-    match message {
-        Some(message) if copied && wanted > 0 => {
-            content::submit(
-                draft,
-                message,
-                length as u64,
-                u64::from(wanted.min(length as u32)),
-            );
+    // What finds no room is counted where it is submitted, and the slot has counted the bytes: without records the agent
+    // reads from there what moved.
+    if level < LEVEL_COUNTS {
+        match message {
+            Some(message) if copied && wanted > 0 => {
+                let wanted = u64::from(wanted.min(length as u32));
+                content::submit(draft, message, length as u64, wanted);
+            }
+            _ => output::submit_bare(draft),
         }
-        _ => output::submit_bare(draft),
+        // Once for all ways that a record may have gone.
+        alarm::notice();
     }
     // Volatile, so that it stays behind the record.
     // SAFETY: fields of a live map value.
@@ -209,8 +221,13 @@ fn segment(
 
 /// How many bytes of the next call in a direction the agent wants to see.
 #[inline(always)]
-fn wanted_bytes(slot: &mut Slot, direction: usize, length: u64) -> u32 {
+fn wanted_bytes(slot: &mut Slot, direction: usize, length: u64, level: u32) -> u32 {
     let mut default = output::capture_bytes_default();
+    let (mut window_bytes, mut tail_bytes) = (CAPTURE_WINDOW_BYTES, CAPTURE_TAIL_BYTES);
+    if level != LEVEL_FULL {
+        default = default.min(HEAD_BYTES);
+        (window_bytes, tail_bytes) = (HEAD_WINDOW_BYTES, 0);
+    }
     let position = slot.bytes[direction];
     if direction == RECEIVE {
         turn(slot, direction);
@@ -219,8 +236,8 @@ fn wanted_bytes(slot: &mut Slot, direction: usize, length: u64) -> u32 {
         turn(slot, direction);
         slot.send_turn = slot.turns;
     }
-    if slot.direction == direction as u8 && position - slot.turn_position >= CAPTURE_WINDOW_BYTES {
-        default = default.min(CAPTURE_TAIL_BYTES);
+    if slot.direction == direction as u8 && position - slot.turn_position >= window_bytes {
+        default = default.min(tail_bytes);
     }
     // Words that the agent may be writing: each is read once.
     // SAFETY: fields of a live map value.
@@ -233,6 +250,8 @@ fn wanted_bytes(slot: &mut Slot, direction: usize, length: u64) -> u32 {
     };
     if steered != slot.connection {
         default
+    } else if bytes == CAPTURE_EXCLUDED {
+        CAPTURE_EXCLUDED
     } else if position + length <= skip_until {
         0
     } else {

@@ -83,7 +83,7 @@ fn begins(sock: Typed<Sock>, role: u8) {
     let Some(pid) = watch::current_pid() else {
         return;
     };
-    let Some(Followed { index, slot }) = watch::follow(sock) else {
+    let Some(Followed { index, slot }) = watch::follow(sock, pid) else {
         return;
     };
     // SAFETY: a live map value.

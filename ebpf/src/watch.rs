@@ -16,11 +16,11 @@ use aya_ebpf::{
         generated::{bpf_get_socket_cookie, bpf_sk_storage_get},
     },
     macros::{btf_map, map},
-    maps::{Array, Stack},
+    maps::{Array, HashMap, Stack},
 };
 use core::ptr;
 use sockmeter_abi::{
-    ARMED_WITH_UNIX, CONNECTIONS_MAX_DEFAULT,
+    ARMED_WITH_UNIX, CONNECTIONS_MAX_DEFAULT, EXCLUDED_PROCESSES_MAX, LEVEL_SHIFT,
     field::LOSS_NO_SLOT,
     record::{Endpoints, TRANSPORT_TCP, TRANSPORT_UNIX},
     slot::{PHASE_ABANDONED, PHASE_FREE, Slot},
@@ -39,7 +39,8 @@ const SOCK_STREAM: u16 = 1;
 static AGENT_PID: Global<u32> = Global::new(0);
 
 /// Not zero once every program is attached. They are attached one by one, and a connection of which one
-/// direction was seen before the other would pair requests with the wrong responses.
+/// direction was seen before the other would pair requests with the wrong responses. Also how much is captured, see
+/// `abi::LEVEL_SHIFT`.
 #[map]
 static ARMED: Array<u32> = Array::with_max_entries(1, 0);
 
@@ -56,11 +57,23 @@ static FREE_SLOTS: Stack<u32> = Stack::with_max_entries(CONNECTIONS_MAX_DEFAULT,
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Mark {
-    /// Index into `SLOTS` plus one; zero while no slot could be had.
+    /// Index into `SLOTS` plus one, zero while no slot could be had; with [`EXCLUDED_MARK`] if it is an excluded
+    /// process's, which is no index then, so it is not followed.
     slot: u32,
     /// How often this socket was connected anew.
     generation: u32,
 }
+
+/// In `Mark::slot`.
+const EXCLUDED_MARK: u32 = 1 << 31;
+
+/// Whether any process is excluded. Frozen, so that programs without exclusions do not have what is for them.
+#[unsafe(no_mangle)]
+static EXCLUDES: Global<u32> = Global::new(0);
+
+/// Processes (thread groups) whose sockets are not followed. The agent adds them; the loader sets the size.
+#[map]
+static EXCLUDED: HashMap<u32, u32> = HashMap::with_max_entries(EXCLUDED_PROCESSES_MAX, 0);
 
 #[btf_map]
 static MARKS: SkStorage<Mark> = SkStorage::new();
@@ -95,29 +108,32 @@ pub fn is_agent(pid: u32) -> bool {
     pid == AGENT_PID.load()
 }
 
-/// Whether anything is watched yet.
+/// The agent's word; zero until it has written it.
 #[inline(always)]
-pub fn is_armed() -> bool {
-    // SAFETY: a live map value that the agent writes once; volatile, so that it is read each time.
+fn armed() -> u32 {
+    // SAFETY: a live map value that the agent writes; volatile, so that it is read each time.
     ARMED
         .get_ptr(0)
-        .is_some_and(|armed| unsafe { armed.read_volatile() } != 0)
+        .map_or(0, |armed| unsafe { armed.read_volatile() })
 }
 
 /// Whether Unix sockets are followed: whether a program is attached that gives their slots back.
 #[inline(always)]
 pub fn follows_unix() -> bool {
-    // SAFETY: as above.
-    ARMED
-        .get_ptr(0)
-        .is_some_and(|armed| unsafe { armed.read_volatile() } == ARMED_WITH_UNIX)
+    armed() & ((1 << LEVEL_SHIFT) - 1) == ARMED_WITH_UNIX
 }
 
-/// The current process (thread group), unless it is the agent or nothing is watched yet.
+/// `abi::LEVEL_*`: how much is captured now.
+#[inline(always)]
+pub fn level() -> u32 {
+    armed() >> LEVEL_SHIFT
+}
+
+/// The current process, unless it is the agent or nothing is watched yet.
 #[inline(always)]
 pub fn current_pid() -> Option<u32> {
     let pid = process();
-    (!is_agent(pid) && is_armed()).then_some(pid)
+    (!is_agent(pid) && armed() != 0).then_some(pid)
 }
 
 /// The current process (thread group).
@@ -144,6 +160,79 @@ fn mark_from(sock: Typed<Sock>, first: *const Mark, flags: u32) -> *mut Mark {
         )
     }
     .cast()
+}
+
+/// What is known of a socket.
+#[derive(Clone, Copy)]
+pub enum Sight {
+    /// It has a slot.
+    Followed(Followed),
+    /// It is an excluded process's.
+    Excluded,
+    /// Nothing.
+    Unknown,
+}
+
+/// What is known of a socket.
+#[inline(always)]
+pub fn sight(sock: Typed<Sock>) -> Sight {
+    let mark = mark(sock, 0);
+    if mark.is_null() {
+        return Sight::Unknown;
+    }
+    // SAFETY: not null, so a live value.
+    let marked = unsafe { (*mark).slot };
+    let index = marked.wrapping_sub(1);
+    match SLOTS.get_ptr_mut(index) {
+        Some(slot) => Sight::Followed(Followed { index, slot }),
+        None if marked & EXCLUDED_MARK != 0 => Sight::Excluded,
+        None => Sight::Unknown,
+    }
+}
+
+/// Whether a socket is an excluded process's.
+#[inline(always)]
+pub fn is_excluded(sock: Typed<Sock>) -> bool {
+    EXCLUDES.load() != 0 && matches!(sight(sock), Sight::Excluded)
+}
+
+/// Lets go of a socket for good. Its slot, if it has one, is given back when the socket is: other CPUs may be using it.
+#[inline(always)]
+pub fn exclude(sock: Typed<Sock>, flags: u32) {
+    let mark = mark(sock, flags);
+    if !mark.is_null() {
+        // SAFETY: not null, so a live value.
+        unsafe { (*mark).slot |= EXCLUDED_MARK };
+    }
+}
+
+/// Whether a process's sockets are not followed.
+#[inline(always)]
+pub fn excludes(pid: u32) -> bool {
+    EXCLUDES.load() != 0 && EXCLUDED.get_ptr(pid).is_some()
+}
+
+/// A process began: its parent runs the same program.
+#[inline(always)]
+pub fn excluded_forks(parent_pid: u32, pid: u32) {
+    if EXCLUDES.load() == 0 {
+        return;
+    }
+    if EXCLUDED.get_ptr(parent_pid).is_some() {
+        // Without room its connections are followed, and the agent does not look at them.
+        let _ = EXCLUDED.insert(pid, 1, 0);
+    } else {
+        // The agent may have been late with one that had the pid before.
+        let _ = EXCLUDED.remove(pid);
+    }
+}
+
+/// A process ended, or runs another program, of which nothing is known yet.
+#[inline(always)]
+pub fn excluded_ends(pid: u32) {
+    if EXCLUDES.load() != 0 {
+        let _ = EXCLUDED.remove(pid);
+    }
 }
 
 /// Whether a socket is a TCP socket.
@@ -181,7 +270,11 @@ pub fn followed(sock: Typed<Sock>) -> Option<Followed> {
 /// Begins to follow a socket, or begins anew when it is connected again. The slot is empty but for
 /// the connection id. Nothing when all slots are taken, which is counted.
 #[inline(always)]
-pub fn follow(sock: Typed<Sock>) -> Option<Followed> {
+pub fn follow(sock: Typed<Sock>, pid: u32) -> Option<Followed> {
+    if excludes(pid) {
+        exclude(sock, BPF_SK_STORAGE_GET_F_CREATE);
+        return None;
+    }
     let mark = mark(sock, BPF_SK_STORAGE_GET_F_CREATE);
     if mark.is_null() {
         output::lost(LOSS_NO_SLOT, 1);
@@ -189,6 +282,9 @@ pub fn follow(sock: Typed<Sock>) -> Option<Followed> {
     }
     // SAFETY: not null, so a live value.
     let mark = unsafe { &mut *mark };
+    if mark.slot & EXCLUDED_MARK != 0 {
+        return None;
+    }
     if mark.slot == 0 {
         let Ok(Some(index)) = FREE_SLOTS.pop() else {
             output::lost(LOSS_NO_SLOT, 1);
@@ -213,6 +309,10 @@ pub fn follow(sock: Typed<Sock>) -> Option<Followed> {
 /// in it that is complete, so one of them succeeds and all use that slot.
 #[inline(always)]
 pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Adopted> {
+    if excludes(before.pid) {
+        exclude(sock, BPF_SK_STORAGE_GET_F_CREATE);
+        return None;
+    }
     let Ok(Some(index)) = FREE_SLOTS.pop() else {
         output::lost(LOSS_NO_SLOT, 1);
         return None;
@@ -277,7 +377,7 @@ pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Adopted> {
     })
 }
 
-/// Gives the slot of a socket that will not be used again back, if it has one, after `ends`.
+/// Gives the slot of a socket that will not be used again back, if it has one, after `ends` if it is followed.
 #[inline(always)]
 pub fn unfollow(sock: Typed<Sock>, ends: impl FnOnce(&mut Slot)) {
     let mark = mark(sock, 0);
@@ -285,14 +385,17 @@ pub fn unfollow(sock: Typed<Sock>, ends: impl FnOnce(&mut Slot)) {
         return;
     }
     // SAFETY: not null, so a live value.
-    let index = unsafe { (*mark).slot }.wrapping_sub(1);
+    let marked = unsafe { (*mark).slot };
+    let index = (marked & !EXCLUDED_MARK).wrapping_sub(1);
     let Some(slot) = SLOTS.get_ptr_mut(index) else {
         return;
     };
     // SAFETY: live values.
     unsafe {
-        ends(&mut *slot);
-        (*mark).slot = 0;
+        if marked & EXCLUDED_MARK == 0 {
+            ends(&mut *slot);
+        }
+        (*mark).slot &= EXCLUDED_MARK;
         if (*slot).is_unreported != 0 {
             (*slot).phase = PHASE_ABANDONED;
             return;

@@ -24,7 +24,7 @@ def get(fields):
     return f"GET /lie HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n".encode("latin-1")
 
 
-SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+SCRAPE = b"GET /metrics HTTP/1.0\r\nHost: h\r\n\r\n"
 SAMPLES = {
     "two lengths": post("Content-Length: 3\r\nContent-Length: 4", "abc"),
     "one length twice": post("Content-Length: 3\r\nContent-Length: 3", "abc"),

@@ -32,11 +32,13 @@ wait_for() {
 # pid NAME PID: tells the test whose pid this is.
 pid() { echo "$1 $2" >>"$OUT/pids"; }
 
-# start_agent NAME [FLAG...]: its log goes to NAME.log; returns when it is ready.
+# start_agent NAME [FLAG...]: its log goes to NAME.log; returns when it is ready. Processors are emulated here, so one is
+# worth little: unless a scenario is about that, the agent may use as many as it likes.
+CPU_LIMIT=64
 start_agent() {
   local name=$1
   shift
-  "$AGENT" "$@" 2>"$OUT/$name.log" &
+  "$AGENT" --cpu-limit "$CPU_LIMIT" "$@" 2>"$OUT/$name.log" &
   AGENT_PID=$!
   wait_for 60 "agent $name to be ready" agent_answers
   curl -fsS "$METRICS/health" >"$OUT/$name.health"

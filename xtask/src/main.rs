@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use xtask::guest::{self, Guest};
 use xtask::setup::Install;
-use xtask::{build, check, demo, run, test};
+use xtask::{bench, build, check, demo, run, test};
 
 /// Builds, runs and tests sockmeter.
 ///
@@ -64,6 +64,29 @@ enum Chore {
     /// Needs no guest and no kernel toolchain. Where the kernel toolchain is there, the
     /// kernel's code is linted as well.
     Check(Setup),
+    /// Measure what sockmeter costs, and write it to docs/cost.md.
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Instructions per request, with and without the agent, in a guest whose clock counts them.
+    Request {
+        #[command(flatten)]
+        setup: Setup,
+        /// Measure little, write nothing, and fail when a figure is over 10 % above the committed one.
+        #[arg(long)]
+        smoke: bool,
+    },
+    /// What the agent does with records and series: here for times, in a guest for instructions.
+    Agent {
+        #[command(flatten)]
+        setup: Setup,
+        /// Measure little, write nothing, and fail when a figure is over 10 % above the committed one.
+        #[arg(long)]
+        smoke: bool,
+    },
 }
 
 #[derive(Args)]
@@ -121,6 +144,12 @@ fn chore(chore: Chore) -> Result<u8> {
         Chore::Guest(flags) => return run_guest(flags),
         Chore::Test { setup, filter } => return test::test(setup.install(), filter.as_deref()),
         Chore::Check(setup) => check::check(setup.install())?,
+        Chore::Bench(Bench::Request { setup, smoke }) => {
+            bench::request::request(setup.install(), smoke)?;
+        }
+        Chore::Bench(Bench::Agent { setup, smoke }) => {
+            bench::agent::agent(setup.install(), smoke)?;
+        }
     }
     Ok(0)
 }

@@ -36,6 +36,12 @@ pub fn kernel_object() -> PathBuf {
     kept().join("ebpf/bpfel-unknown-none/release/sockmeter")
 }
 
+/// The object that the agent is measured beside: its hooks with the least possible body.
+#[must_use]
+pub fn floor_object() -> PathBuf {
+    kernel_object().with_file_name("floor")
+}
+
 /// bpf-linker and other tools that are built for this checkout only.
 pub(crate) fn tools() -> PathBuf {
     kept().join("tools/bin")

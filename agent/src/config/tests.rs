@@ -35,6 +35,8 @@ fn the_example_mentions_every_key() {
     // Full destructuring: a new setting does not build until it is listed here.
     let Config {
         listen: _,
+        cpu_limit_cores: _,
+        exclude: _,
         log,
         kernel,
         series,
@@ -57,7 +59,7 @@ fn the_example_mentions_every_key() {
         process_labels: _,
     } = series;
     let tables: [(Option<&str>, &[&str]); 4] = [
-        (None, &["listen"]),
+        (None, &["listen", "cpu_limit_cores", "exclude"]),
         (Some("log"), &["format", "level"]),
         (
             Some("kernel"),
@@ -99,6 +101,8 @@ fn every_setting_is_read() {
     let config = parsed(
         r#"
         listen = "127.0.0.1:9000"
+        cpu_limit_cores = 2
+        exclude = ["node", "/usr/sbin/nginx"]
         log = { format = "json", level = "trace" }
         [kernel]
         ring_bytes = 8192
@@ -117,6 +121,8 @@ fn every_setting_is_read() {
         config,
         Config {
             listen: "127.0.0.1:9000".parse().unwrap(),
+            cpu_limit_cores: 2.0,
+            exclude: vec!["node".to_owned(), "/usr/sbin/nginx".to_owned()],
             log: Log {
                 format: Format::Json,
                 level: Level::Trace
@@ -186,7 +192,7 @@ fn unknown_keys_are_named_with_their_line() {
     );
     assert_eq!(
         refusal("[kernal]\nring_bytes = 4096\n"),
-        "s.toml:1:2: kernal: unknown key, expected one of `listen`, `log`, `kernel`, `series`"
+        "s.toml:1:2: kernal: unknown key, expected one of `listen`, `cpu_limit_cores`, `exclude`, `log`, `kernel`, `series`"
     );
     assert_eq!(
         refusal("log.levle = 'info'"),
@@ -225,6 +231,26 @@ fn values_out_of_their_rules_are_refused_with_the_remedy() {
         "s.toml:1:10: listen: \"localhost:9435\" is not an address and port; \
          write 127.0.0.1:9435, [::1]:9435 or :9435 for all addresses"
     );
+    assert_eq!(
+        refusal("exclude = ['nginx', '']"),
+        "s.toml:1:11: exclude: the name is empty; write the name of a service or executable, or its path"
+    );
+    let names = vec!["'a'"; 257].join(", ");
+    assert_eq!(
+        refusal(&format!("exclude = [{names}]")),
+        "s.toml:1:11: exclude: 257 names; use up to 256"
+    );
+    for (cores, said) in [
+        ("0.001", "0.001"),
+        ("-1", "-1"),
+        ("1025", "1025"),
+        ("nan", "NaN"),
+    ] {
+        assert_eq!(
+            refusal(&format!("cpu_limit_cores = {cores}")),
+            format!("s.toml:1:19: cpu_limit_cores: {said} is out of range; use 0.01 to 1024")
+        );
+    }
     for (buckets, why) in [
         ("[]", "0 bounds; use 1 to 64"),
         (

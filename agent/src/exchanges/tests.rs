@@ -31,12 +31,12 @@ fn run(end: End, pairing: &mut Pairing, steps: &[(Speaker, (u64, u64), Step<'_>)
             role: end.role,
             protocol: end.protocol,
             moment,
-            message: Message {
+            message: &Message {
                 stream: 0,
                 step: *step,
             },
         };
-        pairing.step(heard, end.remote, &mut |finding| found.push(tell(finding)));
+        pairing.step(&heard, end.remote, &mut |finding| found.push(tell(finding)));
         pairing.moved(*speaker, moment, false);
     }
     found

@@ -66,6 +66,26 @@ impl Turns {
         self.missed(turns)
     }
 
+    /// So many turns are over while the reader has no place: tells what was missed in them, once.
+    pub(super) fn catch_up(&mut self, turns: u32) -> Option<(&'static str, u64)> {
+        let Gap {
+            after,
+            goes_on,
+            reason,
+        } = self.gap?;
+        let more = self.of_client(turns).saturating_sub(self.of_client(after));
+        if more == 0 {
+            return None;
+        }
+        self.gap = Some(Gap {
+            after: turns,
+            goes_on: false,
+            reason,
+        });
+        let count = more - u64::from(goes_on);
+        (count > 0).then_some((reason, count))
+    }
+
     fn missed(&mut self, until: u32) -> Option<(&'static str, u64)> {
         let Gap {
             after,
@@ -106,6 +126,25 @@ mod tests {
         assert_eq!(turns.request_started(), Some(("gap", 3)));
         turns.hear(Client, 15);
         assert_eq!(turns.request_started(), None, "no gap");
+    }
+
+    #[test]
+    fn rule_22_turns_that_are_over_are_told_once() {
+        let mut turns = Turns::default();
+        turns.hear(Client, 1);
+        assert_eq!(turns.catch_up(9), None, "no gap");
+        turns.lose("gap");
+        assert_eq!(turns.catch_up(4), Some(("gap", 1)));
+        assert_eq!(turns.catch_up(4), None);
+        assert_eq!(turns.catch_up(2), None, "told out of order");
+        assert_eq!(turns.catch_up(8), Some(("gap", 2)));
+        turns.hear(Client, 13);
+        assert_eq!(turns.request_started(), Some(("gap", 2)));
+        turns.hear(Server, 14);
+        turns.lose("gap");
+        assert_eq!(turns.catch_up(14), None, "the body of a request goes on");
+        assert_eq!(turns.catch_up(15), None);
+        assert_eq!(turns.close(17), Some(("gap", 1)));
     }
 
     #[test]

@@ -8,7 +8,11 @@ pub use accept::negotiate;
 
 use crate::series::catalogue::{Kind, Metric};
 use crate::series::{Family, Point, Snapshot, Value};
-use std::io::{self, Write};
+use std::{
+    borrow::Borrow,
+    io::{self, Write},
+    mem,
+};
 
 /// A text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,34 +35,100 @@ impl Format {
 
 /// Bytes after which text is handed on.
 pub const CHUNK_BYTES: usize = 64 * 1024;
+/// Room for a chunk: a series, of which all lines are in one chunk, may begin just before its end.
+const BUFFER_BYTES: usize = CHUNK_BYTES + CHUNK_BYTES / 4;
 
 /// Writes all metrics that have series. `out` gets chunks of a bit more than [`CHUNK_BYTES`], each with one
-/// `write_all`, so it needs no buffer and can be the body of a response that is sent as it is made.
+/// `write_all`.
 pub fn write(snapshot: &Snapshot, format: Format, out: &mut impl Write) -> io::Result<()> {
-    let mut text = Text {
-        bounds: snapshot
-            .bounds()
-            .ns()
-            .iter()
-            .map(|bound_ns| bound(*bound_ns))
-            .collect(),
-        buffer: Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4),
-        head: Vec::new(),
-    };
-    for family in snapshot.families() {
-        text.metadata(family.metric(), format);
-        for point in family.points() {
-            text.point(family, point);
-            if text.buffer.len() >= CHUNK_BYTES {
-                out.write_all(&text.buffer)?;
-                text.buffer.clear();
-            }
+    let mut chunks = Chunks::new(snapshot, format);
+    let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+    loop {
+        buffer.clear();
+        buffer = chunks.fill(buffer);
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        out.write_all(&buffer)?;
+    }
+}
+
+/// The text of a snapshot in pieces of a bit more than [`CHUNK_BYTES`], each made when it is asked for: the body of
+/// a response that is sent as it is made, so that the text is never in memory as a whole.
+#[derive(Debug)]
+pub struct Chunks<S> {
+    snapshot: S,
+    format: Format,
+    text: Text,
+    /// The metric at hand, and how many of its series are written.
+    family: usize,
+    points: usize,
+    /// Nothing comes any more.
+    is_done: bool,
+}
+
+impl<S: Borrow<Snapshot>> Chunks<S> {
+    /// From the first metric on.
+    pub fn new(snapshot: S, format: Format) -> Self {
+        let bounds = snapshot.borrow().bounds().ns().iter();
+        let bounds = bounds.map(|bound_ns| bound(*bound_ns));
+        let bounds = bounds.chain(["+Inf".to_owned()]);
+        Self {
+            text: Text {
+                bounds: bounds.map(|bound| bound + "\"} ").collect(),
+                buffer: Vec::new(),
+                head: Vec::new(),
+            },
+            snapshot,
+            format,
+            family: 0,
+            points: 0,
+            is_done: false,
         }
     }
-    if format == Format::OpenMetrics100 {
-        text.push("# EOF\n");
+
+    /// Writes the next piece behind what `buffer` has; nothing, if all is written.
+    fn fill(&mut self, buffer: Vec<u8>) -> Vec<u8> {
+        self.text.buffer = buffer;
+        if !self.is_done && !self.fill_from_families() {
+            if self.format == Format::OpenMetrics100 {
+                self.text.push("# EOF\n");
+            }
+            self.is_done = true;
+        }
+        mem::take(&mut self.text.buffer)
     }
-    out.write_all(&text.buffer)
+
+    /// Whether the piece is full; otherwise all series are written.
+    fn fill_from_families(&mut self) -> bool {
+        for family in self.snapshot.borrow().families_from(self.family) {
+            for (at, point) in family.points_from(self.points) {
+                if self.points == 0 {
+                    self.text.metadata(family.metric(), self.format);
+                }
+                self.text.point(family, point);
+                self.points = at + 1;
+                if self.text.buffer.len() >= CHUNK_BYTES {
+                    return true;
+                }
+            }
+            self.family += 1;
+            self.points = 0;
+        }
+        false
+    }
+}
+
+impl<S: Borrow<Snapshot>> Iterator for Chunks<S> {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        if self.is_done {
+            return None;
+        }
+        let chunk = self.fill(Vec::with_capacity(BUFFER_BYTES));
+        (!chunk.is_empty()).then_some(chunk)
+    }
 }
 
 /// A bound's label value, in seconds. OpenMetrics wants a fraction also in whole numbers (`1.0`); the other format
@@ -74,8 +144,9 @@ fn bound(bound_ns: u64) -> String {
 }
 
 /// The text under way.
+#[derive(Debug)]
 struct Text {
-    /// Label values of the buckets but the last.
+    /// Label values of the buckets, with all that stands between them and the count.
     bounds: Vec<String>,
     buffer: Vec<u8>,
     /// What all bucket lines of a series begin with; kept for its memory.
@@ -140,14 +211,12 @@ impl Text {
     fn histogram(&mut self, name: &str, point: &Point<'_>, counts: &[u64], sum_ns: u128) {
         self.head.clear();
         push_series(&mut self.head, name, "_bucket", point, Some("le=\""));
-        let bounds = self.bounds.iter().map(String::as_str).chain(["+Inf"]);
         let mut cumulative = 0_u64;
         let mut digits = itoa::Buffer::new();
-        for (bound, count) in bounds.zip(counts) {
+        for (bound, count) in self.bounds.iter().zip(counts) {
             cumulative = cumulative.wrapping_add(*count);
             self.buffer.extend_from_slice(&self.head);
             self.buffer.extend_from_slice(bound.as_bytes());
-            self.buffer.extend_from_slice(b"\"} ");
             self.buffer
                 .extend_from_slice(digits.format(cumulative).as_bytes());
             self.buffer.push(b'\n');

@@ -12,7 +12,8 @@ impl Identity {
             .filter(|&pid| self.is_living_member(pid, key))
             .unwrap_or_else(|| self.topmost(asked_pid, key));
         if let Some(root) = self.processes.get(&root_pid) {
-            self.programs.name(key, labels(&root.facts));
+            let is_excluded = self.exclusions.hold(&root.facts, service_name(&root.facts));
+            self.programs.name(key, labels(&root.facts), is_excluded);
         }
     }
 
@@ -35,11 +36,15 @@ impl Identity {
     }
 }
 
+fn service_name(facts: &Facts) -> &str {
+    let service = facts.service_name.as_deref().or(facts.unit.as_deref());
+    service.unwrap_or(facts.name())
+}
+
 fn labels(facts: &Facts) -> Vec<Label> {
     let name = facts.name();
-    let service = facts.service_name.as_deref().or(facts.unit.as_deref());
     let mut labels = vec![
-        ("service_name", service.unwrap_or(name).to_owned()),
+        ("service_name", service_name(facts).to_owned()),
         ("process_executable_name", name.to_owned()),
         ("process_pid", facts.pid.to_string()),
     ];

@@ -1,11 +1,12 @@
 //! Programs: who has how many members, what it is called, and which have ended.
 
-use std::collections::{HashMap, VecDeque};
+use crate::hash::FastMap;
+use std::collections::VecDeque;
 
 /// The programs that live, and those that ended and were not drained yet.
 #[derive(Debug)]
 pub(super) struct Programs {
-    by_key: HashMap<ProgramKey, Program>,
+    by_key: FastMap<ProgramKey, Program>,
     keys_given: u64,
     ended: VecDeque<ProgramKey>,
     unknown: Vec<Label>,
@@ -28,13 +29,15 @@ struct Program {
     members: usize,
     /// Empty until it is asked for.
     labels: Vec<Label>,
+    /// Not to be measured; decided with the labels.
+    is_excluded: bool,
 }
 
 impl Programs {
     pub(super) fn new() -> Self {
         let unknown = |name| (name, "unknown".to_owned());
         Self {
-            by_key: HashMap::new(),
+            by_key: FastMap::default(),
             keys_given: UNKNOWN.0,
             ended: VecDeque::new(),
             unknown: vec![unknown("service_name"), unknown("process_executable_name")],
@@ -55,6 +58,7 @@ impl Programs {
                 root_pid,
                 members: 0,
                 labels: Vec::new(),
+                is_excluded: false,
             },
         );
         key
@@ -92,10 +96,22 @@ impl Programs {
             .is_some_and(|program| !program.labels.is_empty())
     }
 
-    pub(super) fn name(&mut self, key: ProgramKey, labels: Vec<Label>) {
+    pub(super) fn name(&mut self, key: ProgramKey, labels: Vec<Label>, is_excluded: bool) {
         if let Some(program) = self.by_key.get_mut(&key) {
             program.labels = labels;
+            program.is_excluded = is_excluded;
         }
+    }
+
+    pub(super) fn is_excluded(&self, key: ProgramKey) -> bool {
+        self.by_key
+            .get(&key)
+            .is_some_and(|program| program.is_excluded)
+    }
+
+    pub(super) fn excluded_members(&self) -> usize {
+        let excluded = self.by_key.values().filter(|program| program.is_excluded);
+        excluded.map(|program| program.members).sum()
     }
 
     pub(super) fn labels(&self, key: ProgramKey) -> &[Label] {

@@ -68,14 +68,14 @@ fn wanted() -> HashSet<String> {
 
 #[test]
 fn names_that_nobody_wants_are_not_kept() {
-    let btf = KernelBtf::parse(&sample(), &HashSet::new()).unwrap();
+    let btf = KernelBtf::parse(sample(), &HashSet::new()).unwrap();
     assert_eq!(btf.member("outer", "a"), None);
     assert!(!btf.has_function("paint"));
 }
 
 #[test]
 fn members_are_found_inside_anonymous_structs() {
-    let btf = KernelBtf::parse(&sample(), &wanted()).unwrap();
+    let btf = KernelBtf::parse(sample(), &wanted()).unwrap();
     assert_eq!(
         btf.member("outer", "a"),
         Some(Member {
@@ -96,7 +96,7 @@ fn members_are_found_inside_anonymous_structs() {
 
 #[test]
 fn enumerators_arities_and_tracepoints() {
-    let btf = KernelBtf::parse(&sample(), &wanted()).unwrap();
+    let btf = KernelBtf::parse(sample(), &wanted()).unwrap();
     assert_eq!(btf.enumerator("colour", "GREEN"), Some(7));
     assert_eq!(btf.enumerator("colour", "BLUE"), None);
     assert_eq!(btf.arity("paint"), Some(2));
@@ -105,22 +105,34 @@ fn enumerators_arities_and_tracepoints() {
 }
 
 #[test]
+fn an_outline_has_what_was_wanted_under_the_same_numbers() {
+    let outline = KernelBtf::parse(sample(), &wanted()).unwrap().outline();
+    let everything = |names: [&str; 4]| names.map(str::to_owned).into();
+    let names = ["outer", "colour", "paint", "btf_trace_ping"];
+    let btf = KernelBtf::parse(outline, &everything(names)).unwrap();
+    assert_eq!(btf.functions, [("paint".to_owned(), 7)].into());
+    assert_eq!(btf.typedefs, [("btf_trace_ping".to_owned(), 8)].into());
+    assert!(btf.structs.is_empty() && btf.enums.is_empty());
+}
+
+#[test]
 fn cut_or_garbled_files_are_refused_or_read_without_a_panic() {
     let good = sample();
     for length in 0..good.len() {
-        let _ = KernelBtf::parse(&good[..length], &wanted());
+        let _ = KernelBtf::parse(good[..length].to_vec(), &wanted());
     }
     for at in 0..good.len() {
         let mut bad = good.clone();
         bad[at] ^= 0xff;
-        if let Ok(btf) = KernelBtf::parse(&bad, &wanted()) {
+        if let Ok(btf) = KernelBtf::parse(bad, &wanted()) {
             btf.member("outer", "c");
             btf.enumerator("colour", "RED");
             btf.arity("paint");
+            btf.outline();
         }
     }
     assert!(matches!(
-        KernelBtf::parse(b"\x7fELF", &wanted()),
+        KernelBtf::parse(b"\x7fELF".to_vec(), &wanted()),
         Err(BtfError::Malformed { at: 0 })
     ));
 }

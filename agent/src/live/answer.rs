@@ -2,12 +2,13 @@
 
 use super::Live;
 use crate::{
-    export::prometheus::{self, Format, negotiate},
+    export::prometheus::{Chunks, Format, negotiate},
     health::{self, Verdict, process::OwnProcess},
-    records::LOSS_REASONS,
+    records::{CaptureLevel, LOSS_REASONS},
     series::{Sample, Snapshot, UnknownMetric},
     serve::{Ask, Page},
 };
+use hyper::body::Bytes;
 
 impl Live {
     /// Answers one question.
@@ -25,7 +26,12 @@ impl Live {
                     .zip(self.pipeline.losses())
                     .collect();
                 let connections = self.pipeline.connections_open();
-                let _ = reply.send(health::health(self.probes.verdicts(), &losses, connections));
+                let _ = reply.send(health::health(
+                    self.probes.verdicts(),
+                    &losses,
+                    connections,
+                    &self.limit.capture(self.pipeline.excluded()),
+                ));
             }
         }
     }
@@ -35,13 +41,10 @@ impl Live {
         if let Err(error) = self.tell_agent(&mut snapshot) {
             tracing::error!("the agent's own metrics are incomplete: {error}");
         }
-        let mut body = Vec::new();
-        if let Err(error) = prometheus::write(&snapshot, format, &mut body) {
-            tracing::error!("cannot write the scrape: {error}");
-        }
         Page {
             content_type: format.content_type(),
-            body: body.into(),
+            // The server's thread makes the text, as fast as the client reads it.
+            body: Box::new(Chunks::new(snapshot, format).map(Bytes::from)),
         }
     }
 
@@ -80,6 +83,7 @@ impl Live {
         }
         let untracked_bytes = Sample::Count(self.pipeline.untracked_bytes());
         snapshot.push("sockmeter_untracked_bytes_total", &[], untracked_bytes)?;
+        self.tell_capture(snapshot)?;
         let malformed = [("reason", "malformed")];
         if self.intake.malformed > 0 {
             let count = Sample::Count(self.intake.malformed);
@@ -96,6 +100,19 @@ impl Live {
                 Ok(())
             }
         }
+    }
+
+    /// How much is captured, and of whom nothing.
+    fn tell_capture(&self, snapshot: &mut Snapshot) -> Result<(), UnknownMetric> {
+        for level in CaptureLevel::ALL {
+            let is_now = u64::from(level == self.limit.level());
+            let labels = [("level", level.label())];
+            snapshot.push("sockmeter_capture_level", &labels, Sample::Count(is_now))?;
+        }
+        let reductions = Sample::Count(self.limit.reductions());
+        snapshot.push("sockmeter_capture_reductions_total", &[], reductions)?;
+        let excluded = Sample::Count(self.pipeline.excluded() as u64);
+        snapshot.push("sockmeter_excluded_processes", &[], excluded)
     }
 }
 

@@ -19,10 +19,8 @@ impl Live {
     /// Takes in all that happened before now: the table's counts first, then the ring, so that a count
     /// which no record explains is a loss.
     pub(super) fn settle(&mut self) -> Result<(), LiveError> {
-        let resent = self.resent();
         let runs: Vec<Run> = self.maps.datagrams.runs().collect();
-        self.drain();
-        for table in resent {
+        for table in self.behind_table() {
             self.push(Record::Table(table));
         }
         for run in runs {
@@ -63,8 +61,9 @@ impl Live {
         let gone = self.gone(&listed);
         let told = table
             .iter()
-            .map(|(index, slot)| tell(*index, slot, time_ns));
-        for table in told.chain(gone) {
+            .map(|(index, slot)| self.tell(*index, slot, time_ns));
+        let told: Vec<Table> = told.chain(gone).collect();
+        for table in told {
             self.push(Record::Table(table));
         }
         for (index, slot) in table {
@@ -93,22 +92,38 @@ impl Live {
             .push(record, &mut self.pipeline, &self.maps.slots);
     }
 
-    /// The open connections on which segments were sent again; their bytes are left to their records.
-    fn resent(&self) -> Vec<Table> {
+    /// Reads the table for what no record tells, and then drains the ring. The result is told after that.
+    pub(super) fn behind_table(&mut self) -> Vec<Table> {
+        let is_unrecorded = self.limit.is_unrecorded();
+        let tables = self.beyond_records(is_unrecorded);
+        if is_unrecorded {
+            std::thread::sleep(IN_BETWEEN);
+        }
+        self.drain();
+        tables
+    }
+
+    /// The open connections on which segments were sent again and, if calls may have made no record, those that
+    /// moved more than was told. The bytes of others are left to their records.
+    fn beyond_records(&self, is_unrecorded: bool) -> Vec<Table> {
         let time_ns = now_ns();
-        let in_table = self
-            .pipeline
-            .connections()
-            .filter_map(|(id, slot)| Some((id, slot?)));
-        in_table
-            .filter_map(|(id, index)| {
+        self.pipeline
+            .positions()
+            .filter_map(|(id, index, told)| {
                 let slot = self.maps.slots.read(index)?;
-                (slot.retransmits > 0 && slot.connection == id.0 && slot.phase == PHASE_OPEN).then(
-                    || Table {
+                if slot.connection != id.0 || slot.phase != PHASE_OPEN {
+                    return None;
+                }
+                let table = self.tell(index, &slot, time_ns);
+                if is_unrecorded && slot.bytes != told {
+                    Some(table)
+                } else {
+                    (slot.retransmits > 0).then_some(Table {
                         bytes: [0; 2],
-                        ..tell(index, &slot, time_ns)
-                    },
-                )
+                        turns: 0,
+                        ..table
+                    })
+                }
             })
             .collect()
     }
@@ -149,6 +164,40 @@ impl Live {
                 remote: Address::unknown(Transport::Tcp),
             })
             .collect()
+    }
+
+    fn tell(&self, index: u32, slot: &Slot, time_ns: u64) -> Table {
+        let (local, remote) = endpoints(&slot.endpoints);
+        let open = slot.phase == PHASE_OPEN;
+        Table {
+            connection: ConnectionId(slot.connection),
+            slot: index,
+            open,
+            role: role(slot.role),
+            adopted: slot.origin == ORIGIN_ADOPTED,
+            pid: slot.pid,
+            time_ns,
+            bytes: slot.bytes,
+            retransmits: slot.retransmits,
+            turns: if open {
+                self.turns_over(index, slot)
+            } else {
+                slot.turns
+            },
+            local,
+            remote,
+        }
+    }
+
+    /// The turns of an open connection that are over: all calls in them are counted in the slot, and their records are
+    /// in the ring. The last turn may go on. None while a call is under way, or when the slot changes meanwhile.
+    fn turns_over(&self, index: u32, slot: &Slot) -> u32 {
+        let is_under_way = slot.send_began_ns != 0 || slot.is_receiving != 0;
+        if is_under_way || self.maps.slots.read(index) != Some(*slot) {
+            0
+        } else {
+            slot.turns.saturating_sub(1)
+        }
     }
 
     /// Takes in the datagrams of the runs whose end was lost.
@@ -192,22 +241,4 @@ fn lost_ends(losses: &[u64]) -> Option<&u64> {
 fn lives(pid: u32, start_boottime_ns: u64) -> bool {
     Stat::read(&Path::new(PROC).join(pid.to_string()))
         .is_ok_and(|stat| is_same_start(stat.start_boottime_ns(), start_boottime_ns))
-}
-
-fn tell(index: u32, slot: &Slot, time_ns: u64) -> Table {
-    let (local, remote) = endpoints(&slot.endpoints);
-    Table {
-        connection: ConnectionId(slot.connection),
-        slot: index,
-        open: slot.phase == PHASE_OPEN,
-        role: role(slot.role),
-        adopted: slot.origin == ORIGIN_ADOPTED,
-        pid: slot.pid,
-        time_ns,
-        bytes: slot.bytes,
-        retransmits: slot.retransmits,
-        turns: slot.turns,
-        local,
-        remote,
-    }
 }

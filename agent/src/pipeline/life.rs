@@ -1,12 +1,16 @@
 //! The life of a connection in the pipeline: it begins, changes hands, catches up with the kernel, ends.
 
-use super::{Pipeline, Talk, account::error_type, held::Held, lose, note, steer::Needless};
+use super::{
+    Pipeline, Talk, account::error_type, held::Held, lose, note, steer::Needless, tally,
+    tally::Tally,
+};
 use crate::{
     connections::{Connection, ConnectionId, Direction, Role},
     exchanges::{End, Pairing},
     identity::ProgramKey,
     protocol::conversation::{Conversation, Moment},
     records::{Address, Adopted, Closed, ConnectFailed, Opened, Table},
+    series::ProcessKey,
 };
 use std::collections::BTreeSet;
 
@@ -60,7 +64,9 @@ impl Pipeline {
             program,
             changes: self.identity.changes(),
             held: Held::default(),
+            tally: Tally::default(),
             is_told: false,
+            is_excluded: false,
             needless: Needless::default(),
             waiting: Vec::new(),
             waiting_end: None,
@@ -161,13 +167,18 @@ impl Pipeline {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        connection.pid = pid;
-        let transport = connection.transport().label();
-        let talk = &mut connection.talk;
-        talk.changes = self.identity.changes();
-        if talk.program == program {
+        // What an excluded process has used is not looked at again, whoever has it: the kernel side may not tell.
+        if connection.talk.process == ProcessKey::EXCLUDED {
             return;
         }
+        connection.pid = pid;
+        connection.talk.changes = self.identity.changes();
+        if connection.talk.program == program {
+            return;
+        }
+        tally::tell(connection, &mut self.series);
+        let transport = connection.transport().label();
+        let talk = &mut connection.talk;
         let role = talk.conversation.role();
         self.series
             .connection_active(talk.process, role, transport, -1);
@@ -274,6 +285,7 @@ impl Pipeline {
             return;
         };
         let series = &mut self.series;
+        tally::tell(&mut connection, series);
         let talk = &mut connection.talk;
         let moment = Moment {
             begin_ns: 0,
@@ -314,6 +326,7 @@ impl Pipeline {
             let lost_bytes = connection.advance(direction, position);
             lose(connection, &mut self.series, direction, lost_bytes, time_ns);
         }
+        tally::list(&mut self.tallied, id, connection);
     }
 
     /// What the kernel's table says now, told after all records before it.
@@ -357,5 +370,21 @@ impl Pipeline {
             return self.end(connection, &ending);
         }
         self.catch_up(connection, retransmits, bytes, time_ns);
+        self.miss(connection, turns);
+    }
+
+    /// So many turns are over, and what was not heard of them will not be. Where it is not known what was spoken, there
+    /// may be no requests in them.
+    fn miss(&mut self, id: ConnectionId, turns: u32) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let (series, process) = (&mut self.series, connection.talk.process);
+        let end = end_of(&connection.talk.conversation, &connection.remote);
+        if !end.protocol.is_empty() {
+            connection.talk.pairing.miss(turns, &mut |finding| {
+                note(series, process, end, finding);
+            });
+        }
     }
 }

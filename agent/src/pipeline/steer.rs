@@ -8,10 +8,13 @@ use super::Talk;
 use crate::{
     connections::{Connection, ConnectionId, Direction, Pieces},
     records::Segment,
+    series::ProcessKey,
 };
 
 /// What the pipeline may tell the kernel side: how much of a connection to copy.
 pub trait Steer {
+    /// The connection need not be followed any more.
+    fn exclude(&mut self, _slot: u32, _connection: ConnectionId) {}
     /// Nothing more of this connection need be copied.
     fn capture_nothing(&mut self, slot: u32, connection: ConnectionId);
     /// Nothing before `position` of this direction need be copied.
@@ -77,6 +80,12 @@ pub(super) fn steer_capture(
     steer: &mut impl Steer,
 ) {
     let Some(slot) = connection.slot else { return };
+    if connection.talk.process == ProcessKey::EXCLUDED {
+        if !std::mem::replace(&mut connection.talk.is_excluded, true) {
+            steer.exclude(slot, id);
+        }
+        return;
+    }
     if connection.talk.conversation.is_settled() {
         if !std::mem::replace(&mut connection.talk.is_told, true) {
             steer.capture_nothing(slot, id);

@@ -1,9 +1,11 @@
 //! Records in, series out: the joints between the stages.
 
 mod datagrams;
+mod exclusion;
 mod gaps;
 mod hands;
 mod life;
+mod limit;
 mod listeners;
 mod losses;
 mod order;
@@ -160,7 +162,12 @@ impl Bench {
             time_ns: self.now_ns,
             bytes,
             retransmits,
-            turns: self.turns,
+            // The last one may go on.
+            turns: if open {
+                self.turns.saturating_sub(1)
+            } else {
+                self.turns
+            },
             local: REMOTE,
             remote: REMOTE,
         }));
@@ -212,6 +219,10 @@ fn facts(pid: u32) -> Facts {
 }
 
 impl Steer for Vec<String> {
+    fn exclude(&mut self, slot: u32, id: ConnectionId) {
+        self.push(format!("{slot} {}: exclude", id.0));
+    }
+
     fn capture_nothing(&mut self, slot: u32, id: ConnectionId) {
         self.push(format!("{slot} {}: nothing", id.0));
     }

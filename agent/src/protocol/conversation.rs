@@ -93,12 +93,9 @@ pub struct Heard<'a> {
     pub protocol: &'static str,
     /// When its bytes were moved.
     pub moment: Moment,
-    /// What was said.
-    pub message: Message<'a>,
+    /// What was said; by reference, as it is passed on from stage to stage.
+    pub message: &'a Message<'a>,
 }
-
-/// Where messages go.
-pub type Emit<'a> = dyn FnMut(Heard<'_>) + 'a;
 
 impl Conversation {
     /// A conversation that begins, or that is joined in its middle. One that begins may have an unknown role too:
@@ -150,7 +147,7 @@ impl Conversation {
         direction: Direction,
         piece: Piece<'_>,
         moment: Moment,
-        emit: &mut Emit<'_>,
+        emit: &mut impl FnMut(&Heard<'_>),
     ) -> Reading {
         match &mut self.state {
             State::Known(_) => Reading::of(self.read_known(direction, piece, moment, emit)),
@@ -166,7 +163,7 @@ impl Conversation {
         direction: Direction,
         piece: Piece<'_>,
         moment: Moment,
-        emit: &mut Emit<'_>,
+        emit: &mut impl FnMut(&Heard<'_>),
     ) -> Account {
         let (State::Known(reader), Some(speaker)) =
             (&mut self.state, speaker(self.role, direction))
@@ -176,13 +173,13 @@ impl Conversation {
         let (role, protocol) = (self.role, reader.name());
         let mut is_over = false;
         let consumed = reader.read(speaker, piece, &mut |message| {
-            is_over |= message.step == Step::Upgraded;
-            emit(Heard {
+            is_over |= matches!(message.step, Step::Upgraded);
+            emit(&Heard {
                 speaker,
                 role,
                 protocol,
                 moment,
-                message,
+                message: &message,
             });
         });
         if is_over {
@@ -200,7 +197,7 @@ impl Conversation {
         direction: Direction,
         piece: Piece<'_>,
         moment: Moment,
-        emit: &mut Emit<'_>,
+        emit: &mut impl FnMut(&Heard<'_>),
     ) -> Reading {
         let kept_bytes = self.kept_bytes();
         let State::Opening([receive, transmit]) = &mut self.state else {
@@ -268,7 +265,12 @@ impl Conversation {
         }
     }
 
-    fn read_kept(&mut self, direction: Direction, kept: Opening, emit: &mut Emit<'_>) -> Account {
+    fn read_kept(
+        &mut self,
+        direction: Direction,
+        kept: Opening,
+        emit: &mut impl FnMut(&Heard<'_>),
+    ) -> Account {
         match kept.bytes.get(..kept.length) {
             None | Some([]) => Account::default(),
             Some(bytes) => {
@@ -284,7 +286,7 @@ impl Conversation {
         direction: Direction,
         piece: Piece<'_>,
         moment: Moment,
-        emit: &mut Emit<'_>,
+        emit: &mut impl FnMut(&Heard<'_>),
     ) -> Account {
         let State::Adrift { turns, passed } = &mut self.state else {
             return unrecognised(piece);
@@ -333,14 +335,14 @@ impl Conversation {
     }
 
     /// A request is there, but which answer is its own cannot be told.
-    fn pass_over(&self, moment: Moment, emit: &mut Emit<'_>) {
+    fn pass_over(&self, moment: Moment, emit: &mut impl FnMut(&Heard<'_>)) {
         for step in [Step::RequestStarted, Step::Lost(Loss::Unseen)] {
-            emit(Heard {
+            emit(&Heard {
                 speaker: Speaker::Client,
                 role: self.role,
                 protocol: self.protocol(),
                 moment,
-                message: Message { stream: 0, step },
+                message: &Message { stream: 0, step },
             });
         }
     }
@@ -362,17 +364,21 @@ impl Conversation {
     }
 
     /// The connection ended. What was kept for recognition stays unrecognised; the result tells it.
-    pub fn close(&mut self, moment: Moment, emit: &mut Emit<'_>) -> Option<[Account; 2]> {
+    pub fn close(
+        &mut self,
+        moment: Moment,
+        emit: &mut impl FnMut(&Heard<'_>),
+    ) -> Option<[Account; 2]> {
         match &mut self.state {
             State::Known(reader) => {
                 let (speaker, role, protocol) = (Speaker::Server, self.role, reader.name());
                 reader.close(&mut |message| {
-                    emit(Heard {
+                    emit(&Heard {
                         speaker,
                         role,
                         protocol,
                         moment,
-                        message,
+                        message: &message,
                     });
                 });
                 None

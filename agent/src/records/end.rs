@@ -9,7 +9,17 @@ pub struct ConnectionId(pub u64);
 
 /// The end of the connection that a process holds.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -18,6 +28,7 @@ pub enum Role {
     /// It made the connection.
     Client,
     /// Not known: the connection was open before the agent, and nothing told its role since.
+    #[default]
     Unknown,
 }
 

@@ -7,13 +7,13 @@
     reason = "the connection table is memory that the kernel writes"
 )]
 
-use super::datagrams::DatagramTable;
+use super::{alarm::Alarm, datagrams::DatagramTable, level::CaptureLevel};
 use aya::{
     Ebpf,
     maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf, Stack},
 };
 use sockmeter_abi::{
-    ARMED, ARMED_WITH_UNIX,
+    ARMED, ARMED_WITH_UNIX, LEVEL_SHIFT,
     field::{LOSS_COUNTERS, LOSS_COUNTERS_USED},
     listener::Listener,
     slot::{PHASE_FREE, Slot},
@@ -46,6 +46,7 @@ pub enum MapError {
     },
 }
 
+const EXCLUDED: &str = "EXCLUDED";
 const LISTENERS: &str = "LISTENERS";
 const LISTENERS_LOST: &str = "LISTENERS_LOST";
 
@@ -57,8 +58,14 @@ pub struct KernelMaps {
     pub slots: Slots,
     /// The table of datagrams.
     pub datagrams: DatagramTable,
+    /// What wakes the agent.
+    pub alarm: Alarm,
     losses: PerCpuArray<MapData, [u64; LOSS_COUNTERS]>,
     armed: Array<MapData, u32>,
+    /// What was written there last, without the level.
+    armed_as: u32,
+    /// Processes whose connections are not followed.
+    excluded: HashMap<MapData, u32, u32>,
     /// Slots that nobody uses.
     free_slots: Stack<MapData, u32>,
     /// Listening sockets, by cookie.
@@ -95,9 +102,12 @@ impl KernelMaps {
         Ok(Self {
             ring: Ring(RingBuf::try_from(take(ebpf, "RING")?).map_err(refused("RING"))?),
             armed: Array::try_from(take(ebpf, "ARMED")?).map_err(refused("ARMED"))?,
+            armed_as: 0,
             losses: PerCpuArray::try_from(take(ebpf, "LOSSES")?).map_err(refused("LOSSES"))?,
             slots: Slots::map(slots, connections_max)?,
             datagrams: DatagramTable::take(ebpf)?,
+            excluded: HashMap::try_from(take(ebpf, EXCLUDED)?).map_err(refused(EXCLUDED))?,
+            alarm: Alarm::take(ebpf)?,
             free_slots: free,
             listeners: HashMap::try_from(take(ebpf, LISTENERS)?).map_err(refused(LISTENERS))?,
             listeners_lost: Array::try_from(take(ebpf, LISTENERS_LOST)?)
@@ -110,8 +120,28 @@ impl KernelMaps {
     /// # Errors
     /// The kernel's.
     pub fn arm(&mut self, with_unix: bool) -> Result<(), MapError> {
-        let armed = if with_unix { ARMED_WITH_UNIX } else { ARMED };
-        self.armed.set(0, armed, 0).map_err(refused("ARMED"))
+        self.armed_as = if with_unix { ARMED_WITH_UNIX } else { ARMED };
+        self.set_level(CaptureLevel::Full)
+    }
+
+    /// How much the programs capture from now on. Calls that are under way may still go by what was said before.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_level(&mut self, level: CaptureLevel) -> Result<(), MapError> {
+        let word = self.armed_as | level.word() << LEVEL_SHIFT;
+        self.armed.set(0, word, 0).map_err(refused("ARMED"))
+    }
+
+    /// Connections that the process opens from now on need not be followed, or have to be. The kernel side itself forgets
+    /// a process that ends or executes another file.
+    pub fn set_excluded(&mut self, pid: u32, is_excluded: bool) {
+        // Without room its connections are followed, and not looked at; and it may be gone already.
+        let _ = if is_excluded {
+            self.excluded.insert(pid, 1, 0)
+        } else {
+            self.excluded.remove(&pid)
+        };
     }
 
     /// Gives an abandoned slot back, once its final counts were taken.

@@ -3,10 +3,10 @@
 use super::Series;
 use super::catalogue::named;
 use super::family::{Family, Key, Place};
-use super::hash::FastMap;
 use super::histogram::Bounds;
 use super::labels::push_number;
 use super::process::{Owner, Process, ProcessKey};
+use crate::hash::FastMap;
 use std::sync::Arc;
 
 /// The accept queue of a listening socket.
@@ -127,7 +127,7 @@ impl Series {
         is: Option<AcceptQueue>,
     ) {
         let Some(Process { owner, .. }) = self.processes.get_mut(process) else {
-            return self.late();
+            return self.late(process);
         };
         self.accept.change(owner, port, was, is);
     }

@@ -1,10 +1,10 @@
 //! One metric's series: a row of numbers per label set, and one overflow row.
 
 use super::catalogue::{Kind, Metric};
-use super::hash::FastMap;
 use super::histogram::Bounds;
 use super::process::Owner;
 use super::snapshot::{self, Labels};
+use crate::hash::FastMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -32,6 +32,15 @@ pub(super) struct Family<K> {
     folded: u64,
     /// Series have been added since the rows were put in order.
     unordered: bool,
+    /// How often rows have moved.
+    moves: u32,
+}
+
+/// Where a row stands, for who comes again. It is good until rows move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RowPlace {
+    at: u32,
+    moves: u32,
 }
 
 /// Where an observation went.
@@ -61,6 +70,7 @@ impl<K: Key> Family<K> {
             overflow: vec![0; row_len],
             folded: 0,
             unordered: false,
+            moves: 0,
         }
     }
 
@@ -81,6 +91,21 @@ impl<K: Key> Family<K> {
             Some(row) => (row, Place::Own),
             None => (&mut self.overflow, Place::Overflow),
         }
+    }
+
+    /// Where the row of `key` stands; `None` if it has none of its own.
+    pub(super) fn place(&self, key: &K) -> Option<RowPlace> {
+        let at = *self.rows.get(key)?;
+        let moves = self.moves;
+        Some(RowPlace { at, moves })
+    }
+
+    /// The row that stands there, unless rows have moved since.
+    pub(super) fn row_at(&mut self, place: RowPlace) -> Option<&mut [u64]> {
+        let RowPlace { at, moves } = place;
+        let start = at as usize * self.row_len;
+        let row = start..start + self.row_len;
+        (moves == self.moves).then(|| self.values.get_mut(row))?
     }
 
     /// The overflow row, for one observation.
@@ -154,6 +179,7 @@ impl<K: Key> Family<K> {
         }
         self.texts.retain(|text, ()| Arc::strong_count(text) > 1);
         self.unordered = true;
+        self.moves = self.moves.wrapping_add(1);
     }
 
     /// Puts the rows in order (owner, then label text), without those of `ended`.
@@ -187,6 +213,7 @@ impl<K: Key> Family<K> {
         self.labels = Arc::new(labels);
         self.values = values;
         self.unordered = false;
+        self.moves = self.moves.wrapping_add(1);
     }
 
     /// A copy of all numbers, in order; those of `hidden` owners are not to be shown.

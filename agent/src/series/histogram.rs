@@ -39,8 +39,9 @@ impl Bounds {
         let Some((counts, [low, high])) = row.split_last_chunk_mut::<SUM_WORDS>() else {
             return;
         };
-        let bucket = self.0.partition_point(|bound_ns| *bound_ns < value_ns);
-        if let Some(count) = counts.get_mut(bucket) {
+        // One after the other: most values belong to the first few, and there are not many.
+        let within = self.0.iter().position(|bound_ns| value_ns <= *bound_ns);
+        if let Some(count) = counts.get_mut(within.unwrap_or(self.0.len())) {
             *count = count.wrapping_add(1);
         }
         let (sum, carry) = low.overflowing_add(value_ns);

@@ -4,6 +4,7 @@ use super::Series;
 use super::family::Key;
 use super::labels::{Word, push_label, push_number};
 use super::process::{Process, ProcessKey};
+use super::recent::{Kind, Rows};
 use super::route::{CATCH_ALL, template};
 use crate::connections::Role;
 use crate::exchanges::{Answer, Exchange, Operation};
@@ -14,36 +15,74 @@ use std::sync::Arc;
 impl Series {
     /// Counts a finished exchange and its times. One whose end is not known counts as a server's.
     pub fn exchange(&mut self, process: ProcessKey, exchange: &Exchange<'_>) {
-        let Operation::Http {
+        let kind = kind(process, exchange);
+        let times = Times::of(exchange);
+        // A process that has been forgotten may have shared its series with one that is there.
+        let is_known = self.processes.get_mut(process).is_some();
+        let rows = self.recent.get(&kind).filter(|_| is_known);
+        if rows.is_some_and(|rows| self.observe_at(rows, kind.role, times).is_some()) {
+            return;
+        }
+        if let Some(rows) = self.observe(&kind, exchange, times) {
+            self.recent.put(&kind, rows);
+        }
+    }
+
+    /// Counts an exchange where others of its kind were; `None`, and nothing is counted, if that cannot be.
+    fn observe_at(&mut self, rows: Rows, role: Role, times: Times) -> Option<()> {
+        let duration = match role {
+            Role::Client => self.http_client.row_at(rows.duration),
+            Role::Server | Role::Unknown => self.http_server.row_at(rows.duration),
+        }?;
+        let first_byte = self.plain.first_byte.row_at(rows.first_byte)?;
+        if let Some(queue_ns) = times.queue_ns {
+            let queue = self.plain.queue.row_at(rows.queue?)?;
+            self.bounds.observe(queue, queue_ns);
+        }
+        self.bounds.observe(duration, times.duration_ns);
+        self.bounds.observe(first_byte, times.first_byte_ns);
+        Some(())
+    }
+
+    /// Counts an exchange, and tells where others of its kind will be counted, if that is sure.
+    fn observe(&mut self, kind: &Kind<'_>, exchange: &Exchange<'_>, times: Times) -> Option<Rows> {
+        let Kind {
+            process,
+            role,
+            protocol,
             method,
-            target,
             version,
-        } = exchange.operation;
-        let Answer::Http { status } = exchange.answer;
-        let method = self::method(method);
-        let route = match exchange.role {
-            Role::Client => CATCH_ALL_NUMBER,
+            status,
+            truncated,
+            target,
+            remote: _,
+        } = *kind;
+        let (route, is_lasting) = match role {
+            Role::Client => (CATCH_ALL_NUMBER, true),
             Role::Server | Role::Unknown => self.route(process, target, status),
         };
-
         let Some(Process { owner, .. }) = self.processes.get_mut(process) else {
-            return self.late();
+            self.late(process);
+            return None;
         };
         let words = &mut self.words;
         let request = Request {
             owner: owner.number,
             method: words.number(method),
             version: words.number(version),
-            outcome: Outcome::new(exchange.role, status, exchange.truncated),
+            outcome: Outcome::new(role, status, truncated),
         };
-        let (row, _) = match exchange.role {
+        let duration = match role {
             Role::Client => {
                 let key = ClientKey {
                     request,
                     server: exchange.remote.into(),
                 };
-                self.http_client
-                    .row(&key, owner, |out| push_client(out, method, version, &key))
+                let (row, _) = self
+                    .http_client
+                    .row(&key, owner, |out| push_client(out, method, version, &key));
+                self.bounds.observe(row, times.duration_ns);
+                self.http_client.place(&key)
             }
             Role::Server | Role::Unknown => {
                 let key = ServerKey { request, route };
@@ -52,63 +91,113 @@ impl Series {
                 } else {
                     self.template.as_str()
                 };
-                self.http_server.row(&key, owner, |out| {
+                let (row, _) = self.http_server.row(&key, owner, |out| {
                     push_server(out, method, version, &key, template)
-                })
+                });
+                self.bounds.observe(row, times.duration_ns);
+                self.http_server.place(&key)
             }
         };
-        self.bounds
-            .observe(row, exchange.ended_ns.saturating_sub(exchange.started_ns));
-
-        let labels = [exchange.protocol, exchange.role.label(), ""];
-        if let Some(arrived_ns) = exchange.arrived_ns {
-            let queue_ns = exchange.started_ns.saturating_sub(arrived_ns);
-            self.plain
-                .queue
-                .observe(words, owner, labels, &self.bounds, queue_ns);
-        }
-        let first_byte_ns = exchange.first_byte_ns.saturating_sub(exchange.started_ns);
-        self.plain
-            .first_byte
-            .observe(words, owner, labels, &self.bounds, first_byte_ns);
+        let labels = [protocol, role.label(), ""];
+        let queue = times.queue_ns.and_then(|queue_ns| {
+            let queue = &mut self.plain.queue;
+            queue.observe(words, owner, labels, &self.bounds, queue_ns)
+        });
+        let first_byte = &mut self.plain.first_byte;
+        let first_byte =
+            first_byte.observe(words, owner, labels, &self.bounds, times.first_byte_ns)?;
+        let duration = duration.filter(|_| is_lasting)?;
+        Some(Rows {
+            duration,
+            first_byte,
+            queue,
+        })
     }
 
-    /// The number of the template of `target`, which is then in `self.template`.
-    fn route(&mut self, key: ProcessKey, target: &[u8], status: u16) -> u16 {
+    /// The number of the template of `target`, which is then in `self.template`; and whether it will be the same
+    /// next time.
+    fn route(&mut self, key: ProcessKey, target: &[u8], status: u16) -> (u16, bool) {
         template(target, &mut self.template);
         if self.template == CATCH_ALL {
-            return CATCH_ALL_NUMBER;
+            return (CATCH_ALL_NUMBER, true);
         }
         let Some(process) = self.processes.get_mut(key) else {
-            return CATCH_ALL_NUMBER;
+            return (CATCH_ALL_NUMBER, false);
         };
         if let Some(number) = process.routes.get(&self.template) {
-            return number;
+            return (number, true);
         }
+        // Another status may find room for it later.
         if !process.routes.has_room(self.routes_max_per_process, status) {
-            return CATCH_ALL_NUMBER;
+            return (CATCH_ALL_NUMBER, false);
         }
-        self.processes
-            .learn_route(key, &self.template)
-            .unwrap_or(CATCH_ALL_NUMBER)
+        match self.processes.learn_route(key, &self.template) {
+            Some(number) => (number, true),
+            None => (CATCH_ALL_NUMBER, false),
+        }
+    }
+}
+
+/// How long the parts of an exchange took.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    duration_ns: u64,
+    queue_ns: Option<u64>,
+    first_byte_ns: u64,
+}
+
+impl Times {
+    fn of(exchange: &Exchange<'_>) -> Self {
+        let started_ns = exchange.started_ns;
+        Self {
+            duration_ns: exchange.ended_ns.saturating_sub(started_ns),
+            queue_ns: exchange
+                .arrived_ns
+                .map(|arrived_ns| started_ns.saturating_sub(arrived_ns)),
+            first_byte_ns: exchange.first_byte_ns.saturating_sub(started_ns),
+        }
+    }
+}
+
+fn kind<'a>(process: ProcessKey, exchange: &Exchange<'a>) -> Kind<'a> {
+    let Operation::Http {
+        method,
+        target,
+        version,
+    } = exchange.operation;
+    let Answer::Http { status } = exchange.answer;
+    let is_client = exchange.role == Role::Client;
+    Kind {
+        process,
+        role: exchange.role,
+        protocol: exchange.protocol,
+        method: self::method(method),
+        version,
+        status,
+        truncated: exchange.truncated,
+        target: if is_client { b"" } else { target },
+        remote: is_client.then_some(exchange.remote),
     }
 }
 
 /// The route number of [`CATCH_ALL`].
 const CATCH_ALL_NUMBER: u16 = 0;
 
-/// The methods of RFC 9110 and PATCH (RFC 5789), and what stands for any other.
-const METHODS: &[&str] = &[
-    "_OTHER", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
-];
-
-/// The label value for a method as on the wire. Methods are case-sensitive.
+/// The label value for a method as on the wire. Methods are case-sensitive; they are those of RFC 9110 and PATCH
+/// (RFC 5789), and `_OTHER` stands for any other.
 pub(super) fn method(wire: &[u8]) -> &'static str {
-    METHODS
-        .iter()
-        .find(|known| known.as_bytes() == wire)
-        .copied()
-        .unwrap_or("_OTHER")
+    match wire {
+        b"GET" => "GET",
+        b"HEAD" => "HEAD",
+        b"POST" => "POST",
+        b"PUT" => "PUT",
+        b"DELETE" => "DELETE",
+        b"CONNECT" => "CONNECT",
+        b"OPTIONS" => "OPTIONS",
+        b"TRACE" => "TRACE",
+        b"PATCH" => "PATCH",
+        _ => "_OTHER",
+    }
 }
 
 /// How an exchange ended, as labels tell it.

@@ -1,6 +1,6 @@
 //! Label text, and small numbers for the words that labels are made of.
 
-use super::hash::FastMap;
+use crate::hash::FastMap;
 use std::fmt::Write;
 
 /// Writes `name="value"` behind what `out` has, escaped as both Prometheus formats ask for. An empty value

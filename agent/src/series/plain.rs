@@ -1,7 +1,7 @@
 //! The metrics whose labels are words of the program itself.
 
 use super::catalogue::named;
-use super::family::{Family, Key, Place};
+use super::family::{Family, Key, Place, RowPlace};
 use super::histogram::Bounds;
 use super::labels::{Word, Words, push_label};
 use super::process::{Owner, Process};
@@ -41,7 +41,7 @@ impl PlainFamily {
         }
     }
 
-    /// Adds an observation to a histogram.
+    /// Adds an observation to a histogram, and tells where the series of these labels stands.
     pub(super) fn observe(
         &mut self,
         words: &mut Words,
@@ -49,9 +49,11 @@ impl PlainFamily {
         labels: PlainLabels,
         bounds: &Bounds,
         value_ns: u64,
-    ) {
-        let (row, _) = self.plain_row(key(words, owner, labels), owner, labels);
+    ) -> Option<RowPlace> {
+        let key = key(words, owner, labels);
+        let (row, _) = self.plain_row(key, owner, labels);
         bounds.observe(row, value_ns);
+        self.place(&key)
     }
 
     fn plain_row(
@@ -94,9 +96,20 @@ pub(super) struct Gauges(Vec<Standing>);
 #[derive(Debug)]
 struct Standing {
     gauge: Gauge,
+    labels: PlainLabels,
     key: PlainKey,
     place: Place,
+    /// Where its own series stood last.
+    row: Option<RowPlace>,
     value: i64,
+}
+
+impl Standing {
+    fn is(&self, gauge: Gauge, labels: PlainLabels) -> bool {
+        let mut pairs = self.labels.iter().zip(labels);
+        // Equal texts nearly always lie in one place.
+        self.gauge == gauge && pairs.all(|(a, b)| std::ptr::eq(*a, b) || *a == b)
+    }
 }
 
 /// All metrics of this kind.
@@ -210,39 +223,42 @@ impl Plain {
             gauges: Gauges(standing),
             ..
         } = process;
-        let key = key(words, owner, labels);
         let family = self.gauge_mut(gauge);
-        let known = standing
-            .iter_mut()
-            .find(|known| known.gauge == gauge && known.key == key);
-        let row = match known {
-            Some(known) => {
-                known.value = known.value.wrapping_add(delta);
-                match known.place {
-                    Place::Own => family.plain_row(key, owner, labels).0,
-                    Place::Overflow => family.overflow_row(),
-                }
-            }
-            None => {
-                let (row, place) = family.plain_row(key, owner, labels);
-                standing.push(Standing {
-                    gauge,
-                    key,
-                    place,
-                    value: delta,
-                });
-                row
-            }
+        let Some(known) = standing.iter_mut().find(|known| known.is(gauge, labels)) else {
+            let key = key(words, owner, labels);
+            let (row, place) = family.plain_row(key, owner, labels);
+            shift(row, delta);
+            standing.push(Standing {
+                gauge,
+                labels,
+                key,
+                place,
+                row: family.place(&key),
+                value: delta,
+            });
+            return;
         };
-        shift(row, delta);
+        known.value = known.value.wrapping_add(delta);
+        match known.place {
+            Place::Overflow => shift(family.overflow_row(), delta),
+            Place::Own => {
+                if let Some(row) = known.row.and_then(|place| family.row_at(place)) {
+                    return shift(row, delta);
+                }
+                shift(family.plain_row(known.key, owner, labels).0, delta);
+                known.row = family.place(&known.key);
+            }
+        }
     }
 
     /// Takes back what forgotten processes have left in gauges.
     pub(super) fn take_back(&mut self, gauges: Gauges) {
         for Standing {
             gauge,
+            labels: _,
             key,
             place,
+            row: _,
             value,
         } in gauges.0
         {

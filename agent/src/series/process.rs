@@ -2,10 +2,10 @@
 
 use super::LINGER_NS;
 use super::catalogue::PROCESS_LABELS;
-use super::hash::FastMap;
 use super::labels::push_label;
 use super::plain::Gauges;
 use super::route::Routes;
+use crate::hash::FastMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,6 +15,20 @@ use std::sync::Arc;
 pub struct ProcessKey {
     slot: u32,
     generation: u32,
+}
+
+impl ProcessKey {
+    /// Of all processes that are not measured: what is told of them is not counted. (No place has this number, as the
+    /// table cannot grow to it.)
+    pub const EXCLUDED: Self = Self {
+        slot: u32::MAX,
+        generation: u32::MAX,
+    };
+
+    /// Its place in the table of processes.
+    pub(super) const fn slot(self) -> u32 {
+        self.slot
+    }
 }
 
 /// What series belong to: one set of process labels, which is one process or, where the config leaves

@@ -21,7 +21,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
-use super::hash::FastMap;
+use crate::hash::FastMap;
 use std::sync::Arc;
 
 /// The template for what comes after a process has reached its limit.

@@ -147,6 +147,11 @@ impl Snapshot {
             .filter(|family| family.points().next().is_some())
     }
 
+    /// The metrics from a place on, in the same order, with those that have no series.
+    pub fn families_from(&self, start: usize) -> &[Family] {
+        self.families.get(start..).unwrap_or_default()
+    }
+
     /// The bounds of all histograms.
     pub fn bounds(&self) -> &Bounds {
         &self.bounds
@@ -162,6 +167,11 @@ impl Family {
     /// Its series: by process in the order in which processes were added, then by label text; then the
     /// overflow series; then what was pushed, in that order.
     pub fn points(&self) -> impl Iterator<Item = Point<'_>> {
+        self.points_from(0).map(|(_, point)| point)
+    }
+
+    /// The same from a place on, each with its place; the places of series that are not shown are left out.
+    pub fn points_from(&self, start: usize) -> impl Iterator<Item = (usize, Point<'_>)> {
         let Rows {
             row_len,
             hidden,
@@ -169,14 +179,19 @@ impl Family {
             values,
             overflow,
         } = &self.rows;
-        let rows = labels
-            .iter()
-            .zip(values.chunks_exact((*row_len).max(1)))
-            .filter(|(labels, _)| hidden.binary_search(&labels.owner.number).is_err())
-            .map(|(labels, row)| Point {
-                process_labels: &labels.owner.labels,
-                own_labels: &labels.own,
-                value: self.value(row),
+        let row_len = (*row_len).max(1);
+        let rows_left = labels.get(start..).unwrap_or_default();
+        let values_left = values.get(start * row_len..).unwrap_or_default();
+        let rows = (start..)
+            .zip(rows_left.iter().zip(values_left.chunks_exact(row_len)))
+            .filter(|(_, (labels, _))| hidden.binary_search(&labels.owner.number).is_err())
+            .map(|(at, (labels, row))| {
+                let point = Point {
+                    process_labels: &labels.owner.labels,
+                    own_labels: &labels.own,
+                    value: self.value(row),
+                };
+                (at, point)
             });
         let overflow = overflow.iter().map(|row| Point {
             process_labels: "",
@@ -191,7 +206,8 @@ impl Family {
                 Sample::Number(number) => Value::Number(*number),
             },
         });
-        rows.chain(overflow).chain(pushed)
+        let behind = (labels.len()..).zip(overflow.chain(pushed));
+        rows.chain(behind.skip(start.saturating_sub(labels.len())))
     }
 
     fn value<'a>(&self, row: &'a [u64]) -> Value<'a> {

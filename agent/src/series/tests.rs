@@ -3,6 +3,7 @@
 mod accept;
 mod limits;
 mod processes;
+mod recent;
 mod sums;
 
 use super::*;

@@ -1,7 +1,7 @@
 //! One request in, one response out: the list of paths.
 
+use super::body::Pieces;
 use super::{Ask, Health, Page, Part, Shared, Status};
-use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -19,7 +19,7 @@ const NOT_FOUND: &str =
     "not found; there are /metrics, /health, /health/live, /health/ready and /\n";
 const NOT_ALLOWED: &str = "method not allowed; use GET or HEAD\n";
 
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<Pieces>;
 
 /// Answers a request; `scrape` keeps a scrape's place until its connection ends.
 pub(super) async fn answer<'a, B>(
@@ -38,7 +38,9 @@ pub(super) async fn answer<'a, B>(
         }
         "/" => page(StatusCode::OK, HTML, INDEX),
         "/metrics" => match metrics(accept(request.headers()), shared, scrape).await {
-            Ok(Page { content_type, body }) => page(StatusCode::OK, content_type, body),
+            Ok(Page { content_type, body }) => {
+                respond(StatusCode::OK, content_type, Pieces::made(body))
+            }
             Err(why) => page(StatusCode::SERVICE_UNAVAILABLE, TEXT, why + "\n"),
         },
         "/health" => {
@@ -134,7 +136,11 @@ fn ok_if(good: bool) -> StatusCode {
 }
 
 fn page(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut response = Response::new(Full::new(body.into()));
+    respond(status, content_type, Pieces::whole(body.into()))
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: Pieces) -> Answer {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     response
         .headers_mut()

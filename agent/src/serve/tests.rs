@@ -2,6 +2,7 @@
 
 use super::*;
 use std::io::{Read as _, Write as _};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 
 mod limits;
@@ -104,10 +105,10 @@ fn good() -> Health {
 fn prompt(ask: Ask) {
     match ask {
         Ask::Metrics { accept, reply } => {
-            let body = format!("up{{accept=\"{}\"}} 1\n", accept.unwrap_or_default()).into();
+            let body = format!("up{{accept=\"{}\"}} 1\n", accept.unwrap_or_default());
             let _ = reply.send(Page {
                 content_type: "text/plain; version=0.0.4",
-                body,
+                body: Box::new([body.into()].into_iter()),
             });
         }
         Ask::Health { reply } => drop(reply.send(good())),
@@ -139,6 +140,37 @@ fn a_scrape_is_the_pipelines_page_in_the_accepted_format() {
         receive(server.send(request)).body,
         "up{accept=\"a/b;q=0.5, */*\"} 1\n"
     );
+}
+
+#[test]
+fn a_scrape_is_made_as_it_is_read() {
+    const PIECES: u32 = 1000;
+    const PIECE_BYTES: usize = 64 * 1024;
+    let made = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&made);
+    let server = Server::start(Limits::default(), move |ask| {
+        let count = Arc::clone(&count);
+        let pieces = (0..PIECES).map(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            vec![b'x'; PIECE_BYTES].into()
+        });
+        if let Ask::Metrics { reply, .. } = ask {
+            let _ = reply.send(Page {
+                content_type: "text/plain",
+                body: Box::new(pieces),
+            });
+        }
+    });
+    let mut client = server.send(b"GET /metrics HTTP/1.0\r\n\r\n");
+    client.read_exact(&mut [0]).unwrap();
+    thread::sleep(Duration::from_millis(300));
+    // The rest is not made before what was made is in the sockets' buffers, which have a few megabytes.
+    let begun = made.load(Ordering::Relaxed);
+    assert!((1..PIECES / 2).contains(&begun), "{begun} pieces");
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).unwrap();
+    assert_eq!(made.load(Ordering::Relaxed), PIECES);
+    assert!(rest.len() >= PIECES as usize * PIECE_BYTES);
 }
 
 #[test]

@@ -27,6 +27,12 @@ pub const CAPTURE_WINDOW_BYTES: u64 = 16 * 1024;
 /// where a call begins with it.
 pub const CAPTURE_TAIL_BYTES: u32 = 256;
 
+/// `slot::Slot::capture_bytes`: the connection is one of a process that is not to be watched.
+pub const CAPTURE_EXCLUDED: u32 = u32::MAX - 1;
+
+/// Processes that are not to be watched, at most; the connections of others are followed, and not looked at.
+pub const EXCLUDED_PROCESSES_MAX: u32 = 4096;
+
 /// Connections that can be followed at once unless the configuration says otherwise.
 pub const CONNECTIONS_MAX_DEFAULT: u32 = 32 * 1024;
 
@@ -38,6 +44,20 @@ pub const RING_BYTES_DEFAULT: u32 = 4 * 1024 * 1024;
 pub const ARMED: u32 = 1;
 /// The same, and Unix sockets are followed too.
 pub const ARMED_WITH_UNIX: u32 = 2;
+/// The bits of the same word above those hold a `LEVEL_*`: what is read for each call anyway.
+pub const LEVEL_SHIFT: u32 = 8;
+
+/// Calls are captured as the configuration and the agent's steering say.
+pub const LEVEL_FULL: u32 = 0;
+/// Only [`HEAD_BYTES`] of a call are captured, and only within [`HEAD_WINDOW_BYTES`] of a turn of direction.
+pub const LEVEL_HEAD: u32 = 1;
+/// Calls are counted in their slots, and make no record.
+pub const LEVEL_COUNTS: u32 = 2;
+
+/// At [`LEVEL_HEAD`]: holds most heads (those of browsers with their cookies have 1 to 2 KiB).
+pub const HEAD_BYTES: u32 = 2 * 1024;
+/// At [`LEVEL_HEAD`]: a head of twice that which comes in several calls is still seen.
+pub const HEAD_WINDOW_BYTES: u64 = 4 * 1024;
 
 /// Index into two-element arrays: bytes that the process receives.
 pub const RECEIVE: usize = 0;

@@ -51,7 +51,8 @@ pub struct Slot {
     pub is_unreported: u8,
     /// The direction of the call that began last (receive calls begin when they return).
     pub direction: u8,
-    /// Agent: bytes to capture per call, received and transmitted; `u32::MAX` = the default.
+    /// Agent: bytes to capture per call, received and transmitted; `u32::MAX` = the default,
+    /// `CAPTURE_EXCLUDED` = let go of the connection.
     pub capture_bytes: [u32; 2],
     /// How often the direction turned; the first call is the first turn.
     pub turns: u32,

@@ -12,9 +12,14 @@
 mod accept;
 mod adoption;
 mod checks;
+mod cost;
+mod cost_agent;
 mod datagrams;
+mod exclude;
 mod io;
 mod lies;
+mod limit;
+mod memory;
 mod others;
 mod overload;
 mod programs;
@@ -28,6 +33,7 @@ mod start_stop;
 mod truth;
 mod unix;
 mod unix_ways;
+mod wakeups;
 mod who;
 
 pub(crate) use sockmeter_tests::scrape;

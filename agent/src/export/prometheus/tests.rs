@@ -230,3 +230,40 @@ fn open_metrics_keeps_its_rules() {
     }
     assert!(families.len() >= 5);
 }
+
+#[test]
+fn pieces_are_the_whole_whatever_is_hidden_and_wherever_they_end() {
+    let settings = Settings {
+        series_max_per_metric: 2000,
+        ..Settings::default()
+    };
+    let mut series = Series::new(settings);
+    for pid in 0..1500 {
+        let labels = [("process_pid", (pid % 1400).to_string())];
+        let process = series.add_process(&labels);
+        series.connect_duration(process, "tcp", pid);
+        series.connection_opened(process, Role::Client, "tcp");
+        if pid < 100 {
+            // The pid is given again below: the later process is hidden in the first snapshot.
+            series.end_process(process, 0);
+        }
+    }
+    for _ in 0..2 {
+        let snapshot = series.snapshot(0);
+        for format in [Format::Text004, Format::OpenMetrics100] {
+            let pieces: Vec<Vec<u8>> = Chunks::new(&snapshot, format).collect();
+            assert!(pieces.len() > 10, "{} pieces", pieces.len());
+            let (last, full) = pieces.split_last().unwrap();
+            let lengths = full.iter().map(Vec::len);
+            assert!(lengths.clone().min() >= Some(CHUNK_BYTES));
+            assert!(lengths.max() <= Some(BUFFER_BYTES));
+            assert!(!last.is_empty());
+            let whole = String::from_utf8(pieces.concat()).unwrap();
+            assert_eq!(whole, text(&snapshot, format));
+            let metric = "sockmeter_connect_duration_seconds";
+            assert_eq!(whole.matches(&format!("# TYPE {metric} ")).count(), 1);
+            let counts = whole.matches(&format!("{metric}_count{{")).count();
+            assert_eq!(counts, 1400);
+        }
+    }
+}

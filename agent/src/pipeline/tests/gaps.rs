@@ -2,15 +2,15 @@
 
 use super::*;
 
-const ANSWERED: &str = "sockmeter_request_first_byte_seconds_count";
-const UNANSWERED: &str = "sockmeter_requests_unanswered_total";
-const UNPAIRED: &str = "sockmeter_requests_unpaired_total";
+pub(super) const ANSWERED: &str = "sockmeter_request_first_byte_seconds_count";
+pub(super) const UNANSWERED: &str = "sockmeter_requests_unanswered_total";
+pub(super) const UNPAIRED: &str = "sockmeter_requests_unpaired_total";
 
 /// Numbers that are the same in each run (xorshift).
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -19,7 +19,7 @@ impl Dice {
 }
 
 /// What is said in one exchange, request first.
-const EXCHANGES: [(&[u8], &[u8]); 4] = [
+pub(super) const EXCHANGES: [(&[u8], &[u8]); 4] = [
     (GET, OK),
     (GET, b"HTTP/1.1 204 No Content\r\n\r\n"),
     (b"POST /a HTTP/1.1\r\nContent-Length: 8\r\n\r\n12345678", OK),
@@ -44,11 +44,16 @@ impl Bench {
             } else {
                 self.segment(1, direction, call, call.len() as u32);
             }
+            // The kernel's table may be read at any time.
+            if dice.below(200) < loss_percent {
+                let positions = self.positions;
+                self.table(true, positions, 0);
+            }
         }
     }
 
     /// A call whose record is lost.
-    fn unheard(&mut self, direction: Direction, length_bytes: u64) {
+    pub(super) fn unheard(&mut self, direction: Direction, length_bytes: u64) {
         if self.direction.replace(direction) != Some(direction) {
             self.turns += 1;
         }
@@ -59,7 +64,7 @@ impl Bench {
         }
     }
 
-    fn total(&mut self, metric: &str) -> u64 {
+    pub(super) fn total(&mut self, metric: &str) -> u64 {
         let count = |line: &String| line.rsplit(' ').next()?.parse::<u64>().ok();
         self.series(metric).iter().filter_map(count).sum()
     }

@@ -30,6 +30,25 @@ impl Account {
         parsed_bytes + skipped_bytes + lost_bytes + opaque_bytes + unrecognised_bytes
     }
 
+    /// Adds another one's bytes.
+    pub fn add(&mut self, more: Self) {
+        let Self {
+            consumed,
+            unrecognised_bytes,
+        } = more;
+        let Consumed {
+            parsed_bytes,
+            skipped_bytes,
+            lost_bytes,
+            opaque_bytes,
+        } = consumed;
+        self.consumed.parsed_bytes += parsed_bytes;
+        self.consumed.skipped_bytes += skipped_bytes;
+        self.consumed.lost_bytes += lost_bytes;
+        self.consumed.opaque_bytes += opaque_bytes;
+        self.unrecognised_bytes += unrecognised_bytes;
+    }
+
     /// Takes up to `bytes` out of it. What was kept for recognition nearly always went one way; if not,
     /// a reader reads before it loses its place.
     pub fn take(&mut self, bytes: u64) -> Self {

@@ -1,6 +1,8 @@
 //! Heads: where one ends, what it says, and how its body is framed (RFC 9112, sections 2 to 6).
 
 mod framing;
+mod recent;
+mod usual;
 
 use crate::protocol::Loss;
 use framing::{Codings, Framing};
@@ -165,6 +167,24 @@ pub(super) struct ResponseHead {
 ///
 /// A folded line is malformed here: section 5.2 lets a server reject it.
 pub(super) fn request(bytes: &[u8]) -> Result<Option<(usize, RequestHead<'_>)>, Loss> {
+    if let Some(known) = recent::request(bytes) {
+        return Ok(Some(known));
+    }
+    let read = read_request(bytes)?;
+    if let Some((length, head)) = &read {
+        recent::keep_request(bytes, *length, head);
+    }
+    Ok(read)
+}
+
+fn read_request(bytes: &[u8]) -> Result<Option<(usize, RequestHead<'_>)>, Loss> {
+    match usual::request(bytes) {
+        Some(read) => read.map(Some),
+        None => judged_request(bytes),
+    }
+}
+
+fn judged_request(bytes: &[u8]) -> Result<Option<(usize, RequestHead<'_>)>, Loss> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut request = Request::new(&mut []);
     let config = ParserConfig::default();
@@ -222,6 +242,24 @@ pub(super) fn unfinished_request(bytes: &[u8]) -> RequestHead<'_> {
 ///
 /// A folded line is taken as one value, as section 5.2 demands of a user agent.
 pub(super) fn response(bytes: &[u8]) -> Result<Option<(usize, ResponseHead)>, Loss> {
+    if let Some(known) = recent::response(bytes) {
+        return Ok(Some(known));
+    }
+    let read = read_response(bytes)?;
+    if let Some((length, head)) = read {
+        recent::keep_response(bytes, length, head);
+    }
+    Ok(read)
+}
+
+fn read_response(bytes: &[u8]) -> Result<Option<(usize, ResponseHead)>, Loss> {
+    match usual::response(bytes) {
+        Some(read) => Ok(Some(read)),
+        None => judged_response(bytes),
+    }
+}
+
+fn judged_response(bytes: &[u8]) -> Result<Option<(usize, ResponseHead)>, Loss> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut response = Response::new(&mut []);
     let mut config = ParserConfig::default();

@@ -34,11 +34,12 @@ impl Reader {
             Speaker::Client => {
                 if let Err(loss) = self.begin_request(emit) {
                     self.lose(speaker, loss, emit);
+                    return Consumed::default();
                 }
             }
             Speaker::Server => self.begin_response(),
         }
-        Consumed::default()
+        self.read_head(speaker, rest, emit)
     }
 
     fn begin_request(&mut self, emit: &mut Emit<'_>) -> Result<(), Loss> {

@@ -143,6 +143,9 @@ fn prefix(expected: &[u8], opening: &[u8]) -> Recognition {
 }
 
 /// `tchar` of RFC 9110, section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+pub(super) fn is_token(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
+    ) || byte.is_ascii_alphanumeric()
 }

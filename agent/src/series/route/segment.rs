@@ -11,13 +11,46 @@ const TEXT: &str = "{text}";
 /// A longer segment is a token whatever is in it.
 const SEGMENT_BYTES_MAX: usize = 64;
 
+/// Letters and what joins words are no hash and no token up to this length.
+const WORDS_BYTES_MAX: usize = 15;
+
+/// A word with a digit in it is no hash up to this length.
+const NUMBERED_BYTES_MAX: usize = 7;
+
 /// Appends the segment, or what stands for it, to `out`.
 pub(super) fn push(segment: &[u8], out: &mut String) {
+    // Most segments are words or a number, which one pass can tell.
+    if let Some(words) = words(segment) {
+        out.push_str(words);
+    } else if segment.len() <= SEGMENT_BYTES_MAX && segment.iter().all(u8::is_ascii_digit) {
+        out.push_str(ID);
+    } else {
+        push_judged(segment, out);
+    }
+}
+
+fn push_judged(segment: &[u8], out: &mut String) {
     let mut buffer = [0; SEGMENT_BYTES_MAX];
     match decode(segment, &mut buffer) {
         Ok(text) => push_text(text, out),
         Err(word) => out.push_str(word),
     }
+}
+
+/// The segment, if it is plainly constant: words, or a short one with a number of one or two digits behind it (`v1`).
+fn words(segment: &[u8]) -> Option<&str> {
+    let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
+    let letters = segment.iter().take_while(|byte| is_letter(byte)).count();
+    let (_, rest) = segment.split_at_checked(letters)?;
+    let is_words = segment.len() <= WORDS_BYTES_MAX
+        && rest
+            .iter()
+            .all(|byte| is_letter(byte) || matches!(byte, b'-' | b'_'));
+    let is_numbered = letters > 0
+        && segment.len() <= NUMBERED_BYTES_MAX
+        && rest.len() <= 2
+        && rest.iter().all(u8::is_ascii_digit);
+    (is_words || is_numbered).then(|| str::from_utf8(segment).ok())?
 }
 
 /// Undoes percent-encoding; the word for it if the result is not what a route is made of.
@@ -208,4 +241,20 @@ fn is_hash(text: &str) -> bool {
     let is_long =
         digits.len() >= 16 || digits.len() >= 8 && digits.bytes().any(|byte| byte.is_ascii_digit());
     is_hex && (is_long || digits.len() < text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_told_at_first_sight_is_what_a_closer_look_tells(segment in "[a-cA-Cx0-9_-]{1,18}|[a-z]{1,8}[0-9]{0,3}|[0-9]{1,70}") {
+            let (mut first, mut closer) = (String::new(), String::new());
+            push(segment.as_bytes(), &mut first);
+            push_judged(segment.as_bytes(), &mut closer);
+            prop_assert_eq!(first, closer);
+        }
+    }
 }

@@ -59,7 +59,7 @@ fn a_scrape_that_is_not_read_is_cut_and_gives_its_place_back() {
         if let Ask::Metrics { reply, .. } = ask {
             let _ = reply.send(Page {
                 content_type: "text/plain",
-                body: vec![b'x'; BODY_BYTES].into(),
+                body: Box::new([vec![b'x'; BODY_BYTES].into()].into_iter()),
             });
         }
     });

@@ -27,22 +27,30 @@ pub(super) struct Framing {
 }
 
 impl Framing {
-    pub(super) fn of(minor: u8, headers: &[Header<'_>]) -> Self {
-        let mut framing = Self {
+    /// What a head without fields says.
+    pub(super) const fn new(minor: u8) -> Self {
+        Self {
             is_http_10: minor == 0,
             codings: Codings::None,
             length_bytes: Ok(None),
-        };
+        }
+    }
+
+    pub(super) fn of(minor: u8, headers: &[Header<'_>]) -> Self {
+        let mut framing = Self::new(minor);
         for header in headers {
-            if header.name.eq_ignore_ascii_case("content-length") {
-                framing.length_bytes = framing
-                    .length_bytes
-                    .and_then(|known| length(known, header.value));
-            } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
-                framing.codings = codings(framing.codings, header.value);
-            }
+            framing.read(header.name.as_bytes(), header.value);
         }
         framing
+    }
+
+    /// One more field.
+    pub(super) fn read(&mut self, name: &[u8], value: &[u8]) {
+        if name.eq_ignore_ascii_case(b"content-length") {
+            self.length_bytes = self.length_bytes.and_then(|known| length(known, value));
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            self.codings = codings(self.codings, value);
+        }
     }
 
     /// Rejects what two readers may understand in two ways.

@@ -1,15 +1,15 @@
-//! A fast hash for the series tables.
+//! A fast hash for tables that are asked for each record.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A map with [`FastHasher`].
-pub(super) type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<FastHasher>>;
+pub(crate) type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<FastHasher>>;
 
 /// One multiplication per eight bytes, without a random seed: the tables behind it are bounded, so keys
-/// that a peer chooses to collide cost it more than us.
+/// that a peer chooses to collide cost it more than us; numbers of the kernel nobody chooses.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct FastHasher(u64);
+pub(crate) struct FastHasher(u64);
 
 /// Odd, with its bits spread evenly: 2^64 divided by the golden ratio.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -20,12 +20,16 @@ impl Hasher for FastHasher {
         for word in words {
             self.write_u64(u64::from_le_bytes(*word));
         }
-        if !rest.is_empty() {
-            self.write_u64(
-                rest.iter()
-                    .fold(1, |word, byte| word << 8 | u64::from(*byte)),
-            );
+        if rest.is_empty() {
+            return;
         }
+        // The last eight bytes may be in the words before too: that is as good, and one step.
+        self.write_u64(match bytes.last_chunk::<8>() {
+            Some(last) => u64::from_le_bytes(*last),
+            None => rest
+                .iter()
+                .fold(1, |word, byte| word << 8 | u64::from(*byte)),
+        });
     }
 
     fn write_u8(&mut self, value: u8) {
