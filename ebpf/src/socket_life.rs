@@ -10,7 +10,6 @@ use aya_ebpf::{
     macros::{btf_tracepoint, fentry, fexit},
     programs::{BtfTracePointContext, FEntryContext, FExitContext},
 };
-use core::ptr;
 use sockmeter_abi::{
     RECEIVE,
     record::{
@@ -96,7 +95,7 @@ pub fn opened_early(sock: Typed<Sock>, followed: Followed) {
     let slot = unsafe { &mut *slot };
     slot.opened_ns = now_ns();
     slot.phase = PHASE_OPEN;
-    watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    watch::endpoints(sock, slot);
     output::opened(index, slot, 0);
 }
 
@@ -120,7 +119,7 @@ pub fn connect_succeeded(sock: Typed<Sock>, followed: Followed) -> Option<u64> {
     let connect_ns = time_ns - slot.opened_ns;
     slot.opened_ns = time_ns;
     slot.phase = PHASE_OPEN;
-    watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    watch::endpoints(sock, slot);
     Some(connect_ns)
 }
 
@@ -137,7 +136,7 @@ pub fn connect_failed(sock: Typed<Sock>, errno: u16) {
     }
     let time_ns = now_ns();
     slot.phase = PHASE_CLOSED;
-    watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    watch::endpoints(sock, slot);
     output::submit(
         CONNECT_FAILED,
         ConnectFailed {
@@ -282,7 +281,7 @@ pub fn socket_accept(ctx: FExitContext) -> i32 {
     slot.pid = pid;
     slot.role = ROLE_SERVER;
     slot.phase = PHASE_OPEN;
-    watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    watch::endpoints(sock, slot);
     slot.sequence = sequence::now(sock);
     output::opened(index, slot, 0);
     0

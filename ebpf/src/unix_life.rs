@@ -14,7 +14,6 @@ use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
-use core::ptr;
 use sockmeter_abi::{
     record::{ROLE_SERVER, ROLE_UNKNOWN},
     slot::{PHASE_CONNECTING, PHASE_OPEN},
@@ -92,7 +91,7 @@ fn begins(sock: Typed<Sock>, role: u8) {
     slot.pid = pid;
     slot.role = role;
     slot.phase = PHASE_OPEN;
-    watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    watch::endpoints(sock, slot);
     unix_name::opened(sock, index, slot, 0);
 }
 

@@ -18,7 +18,7 @@ use aya_ebpf::{
     macros::{btf_map, map},
     maps::{Array, HashMap, Stack},
 };
-use core::ptr;
+use core::{mem::offset_of, ptr};
 use sockmeter_abi::{
     ARMED_WITH_UNIX, CONNECTIONS_MAX_DEFAULT, EXCLUDED_PROCESSES_MAX, LEVEL_SHIFT,
     field::LOSS_NO_SLOT,
@@ -335,7 +335,7 @@ pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Adopted> {
         (*slot).origin = origin;
         (*slot).phase = phase;
         (*slot).sequence = sequence::now(sock);
-        endpoints(sock, ptr::addr_of_mut!((*slot).endpoints));
+        endpoints(sock, &mut *slot);
     }
     let first = Mark {
         slot: index + 1,
@@ -414,9 +414,9 @@ pub fn cookie(sock: Typed<Sock>) -> u64 {
     unsafe { bpf_get_socket_cookie(sock.0.cast_mut().cast()) }
 }
 
-/// Both ends of a connection; of a Unix socket only the family.
+/// Writes both ends of a connection into its slot; of a Unix socket only the family.
 #[inline(always)]
-pub fn endpoints(sock: Typed<Sock>, to: *mut Endpoints) {
+pub fn endpoints(sock: Typed<Sock>, slot: &mut Slot) {
     let family = SOCK_FAMILY.load(sock);
     let (mut local, mut remote, mut ports) = ([0u64; 2], [0u64; 2], (0, 0));
     if family != AF_UNIX {
@@ -432,19 +432,26 @@ pub fn endpoints(sock: Typed<Sock>, to: *mut Endpoints) {
         local = SOCK_LOCAL_V6.load_pair(sock);
         remote = SOCK_REMOTE_V6.load_pair(sock);
     }
-    // SAFETY: `to` is inside a live map value or the stack.
+    let to = &mut slot.endpoints;
+    to.family = family;
+    (to.local_port, to.remote_port) = ports;
+    to.reserved = 0;
+    // SAFETY: addresses lie on a word's boundary there, which their type does not say: as bytes they would be written
+    // two at a time.
     unsafe {
-        (*to).family = family;
-        ((*to).local_port, (*to).remote_port) = ports;
-        (*to).reserved = 0;
-        ptr::addr_of_mut!((*to).local_address)
+        ptr::addr_of_mut!(to.local_address)
             .cast::<[u64; 2]>()
-            .write_unaligned(local);
-        ptr::addr_of_mut!((*to).remote_address)
+            .write(local);
+        ptr::addr_of_mut!(to.remote_address)
             .cast::<[u64; 2]>()
-            .write_unaligned(remote);
+            .write(remote);
     }
 }
+
+const _: () =
+    assert!((offset_of!(Slot, endpoints) + offset_of!(Endpoints, local_address)) % 8 == 0);
+const _: () =
+    assert!((offset_of!(Slot, endpoints) + offset_of!(Endpoints, remote_address)) % 8 == 0);
 
 /// What a followed connection goes over.
 #[inline(always)]
