@@ -1,9 +1,6 @@
 //! Output: the only code that puts records into the ring, and counts those that found no room.
 
-use crate::{
-    alarm,
-    stream::{LANES, Lane},
-};
+use crate::stream::{LANES, Lane};
 use aya_ebpf::{
     Global,
     bindings::BPF_RB_NO_WAKEUP,
@@ -59,7 +56,7 @@ pub fn lost(counter: usize, amount: u64) {
 /// program's context would cost more than all the rest. False if there was no room.
 #[inline(always)]
 pub fn submit<T: 'static>(kind: u16, record: T) -> bool {
-    let is_written = match RING.reserve::<T>(0) {
+    match RING.reserve::<T>(0) {
         Some(mut entry) => {
             entry.write(record);
             entry.submit(u64::from(BPF_RB_NO_WAKEUP));
@@ -69,9 +66,7 @@ pub fn submit<T: 'static>(kind: u16, record: T) -> bool {
             lost(usize::from(kind), 1);
             false
         }
-    };
-    alarm::notice();
-    is_written
+    }
 }
 
 /// Tells that a connection is followed from now on.
@@ -105,8 +100,7 @@ pub fn opened_named(
     copy_name: impl FnOnce(*mut [u8; UNIX_NAME_BYTES]) -> u32,
 ) {
     let Some(mut entry) = RING.reserve::<Named>(0) else {
-        lost(usize::from(OPENED), 1);
-        return alarm::notice();
+        return lost(usize::from(OPENED), 1);
     };
     let record: *mut Named = entry.as_mut_ptr();
     // SAFETY: the entry is as long as the record.
@@ -115,7 +109,6 @@ pub fn opened_named(
         ptr::addr_of_mut!((*record).opened).write(beginning(index, slot, connect_ns, name_bytes));
     }
     entry.submit(u64::from(BPF_RB_NO_WAKEUP));
-    alarm::notice();
 }
 
 /// The draft buffer of the program that copies what goes in a direction ([`sockmeter_abi::RECEIVE`] or
@@ -141,7 +134,6 @@ pub fn submit_draft(draft: *mut Draft, captured_bytes: u32) -> bool {
     if status != 0 {
         lost(usize::from(SEGMENT), 1);
     }
-    alarm::notice();
     status == 0
 }
 
