@@ -1,7 +1,7 @@
 //! The live edge: kernel and /proc in, the pipeline in the middle, answers out. One thread.
 //!
-//! No kernel program wakes this thread; it drains the ring on a timer (its own, or after a quiet time one that the
-//! kernel side set), and at once when somebody asks, so that an answer holds everything that happened before the question.
+//! The kernel side never wakes this thread; it drains the ring on a timer, and at once when somebody
+//! asks, so that an answer holds everything that happened before the question.
 
 mod answer;
 mod budget;
@@ -61,9 +61,6 @@ pub enum LiveError {
     /// The kernel's types.
     #[error(transparent)]
     Types(#[from] BtfError),
-    /// The bell.
-    #[error("cannot wait for the kernel side: {0}")]
-    Bell(#[source] io::Error),
     /// The recording.
     #[error("cannot write the recording {path}: {source}")]
     Recording {
@@ -304,20 +301,9 @@ impl Live {
     /// # Errors
     /// The kernel's maps or the recording fail.
     pub async fn run(mut self, mut asks: mpsc::Receiver<Ask>) -> Result<(), LiveError> {
-        let bell = if self.probes.begin_alarm() {
-            self.maps.alarm.bell().map_err(LiveError::Bell)?
-        } else {
-            None
-        };
-        let mut pauses = Pauses::new(self.pause_min, self.ring_bytes, bell);
+        let mut pauses = Pauses::new(self.pause_min, self.ring_bytes);
         let mut rest = Duration::ZERO;
         loop {
-            if pauses.is_sleep(rest) {
-                self.maps.alarm.set()?;
-                // What came before that rings no bell.
-                self.drain();
-                pauses.looked(std::mem::take(&mut self.found_bytes));
-            }
             match pauses.pass(&mut asks, rest).await {
                 Woken::By(ask) => {
                     let is_scrape = matches!(ask, Ask::Metrics { .. });

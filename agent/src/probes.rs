@@ -4,7 +4,6 @@
 //! program in its family's list.
 
 pub mod adoption;
-pub mod alarm;
 pub mod datagrams;
 pub mod listeners;
 mod numbers;
@@ -50,8 +49,6 @@ pub enum Attach {
     Walk(&'static str),
     /// To nothing: the agent runs it with arguments of its own, as if a tracepoint had been passed (5.10).
     Asked,
-    /// To nothing: the agent runs it once, if the kernel has this function.
-    Once(&'static str),
 }
 
 impl Attach {
@@ -63,7 +60,6 @@ impl Attach {
             Self::Exit(_) => "fexit",
             Self::Walk(_) => "iter",
             Self::Asked => "raw_tp",
-            Self::Once(_) => "socket_filter",
         }
     }
 
@@ -73,8 +69,7 @@ impl Attach {
             Self::Tracepoint(target)
             | Self::Entry(target)
             | Self::Exit(target)
-            | Self::Walk(target)
-            | Self::Once(target) => target,
+            | Self::Walk(target) => target,
             Self::Asked => "",
         }
     }
@@ -83,7 +78,7 @@ impl Attach {
     fn type_name(self) -> String {
         match self {
             Self::Tracepoint(name) => format!("btf_trace_{name}"),
-            Self::Entry(name) | Self::Exit(name) | Self::Once(name) => name.to_owned(),
+            Self::Entry(name) | Self::Exit(name) => name.to_owned(),
             Self::Walk(objects) => format!("bpf_iter_{objects}"),
             Self::Asked => String::new(),
         }
@@ -92,9 +87,7 @@ impl Attach {
     fn exists(self, btf: &KernelBtf) -> bool {
         match self {
             Self::Tracepoint(name) => btf.has_tracepoint(name),
-            Self::Entry(_) | Self::Exit(_) | Self::Walk(_) | Self::Once(_) => {
-                btf.has_function(&self.type_name())
-            }
+            Self::Entry(_) | Self::Exit(_) | Self::Walk(_) => btf.has_function(&self.type_name()),
             Self::Asked => true,
         }
     }
@@ -132,7 +125,6 @@ pub const ALL: &[&Family] = &[
     &datagrams::FAMILY,
     &listeners::FAMILY,
     &adoption::FAMILY,
-    &alarm::FAMILY,
 ];
 
 /// Families that take places in the connection table, and the program that gives those places back: without it
@@ -206,9 +198,6 @@ impl Probes {
         let tick_ns = numbers::tick_ns();
         let excludes = u32::from(!config.exclude.is_empty());
         let excluded_max = (excludes * EXCLUDED_PROCESSES_MAX).max(1);
-        let has_timers = targets.names.contains(alarm::TIMER);
-        let pause_ns = 1_000_000 * u64::from(config.kernel.drain_interval_milliseconds);
-        let alarm_ns = if has_timers { pause_ns } else { 0 };
         let mut loader = EbpfLoader::new();
         // It has read all of the kernel's types, for relocations that the object has none of.
         loader.btf(None);
@@ -219,7 +208,6 @@ impl Probes {
         loader
             .override_global("AGENT_PID", &agent_pid, true)
             .override_global("TICK_NS", &tick_ns, true)
-            .override_global("ALARM_NS", &alarm_ns, true)
             .override_global("CAPTURE_BYTES", &config.kernel.capture_bytes_max, true)
             .override_global("EXCLUDES", &excludes, true)
             .map_max_entries("EXCLUDED", excluded_max)
@@ -314,7 +302,6 @@ impl Probes {
             // Nothing to attach to: see `on_demand`.
             Loaded::Iter(loaded) => loaded.load(target, btf),
             Loaded::RawTracePoint(loaded) => loaded.load(),
-            Loaded::SocketFilter(loaded) => loaded.load(),
             _ => return Err(format!("program {} is of an unexpected type", program.name)),
         }
         .map_err(|error| explain(&error))

@@ -3,7 +3,6 @@
 //! A [`Record`] is all that the stages behind this one ever learn, so a file of records replays a run.
 
 mod address;
-pub mod alarm;
 pub mod datagrams;
 pub mod end;
 pub mod facts;

@@ -8,7 +8,6 @@
 #![feature(asm_experimental_arch)]
 
 mod adoption;
-mod alarm;
 mod content;
 mod datagrams;
 mod history;

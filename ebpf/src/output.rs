@@ -1,7 +1,6 @@
 //! Output: the only code that puts records into the ring, and counts those that found no room.
 
 use crate::{
-    alarm,
     kernel::opaque,
     stream::{LANES, Lane},
 };
@@ -62,7 +61,7 @@ pub fn lost(counter: usize, amount: u64) {
 /// program's context would cost more than all the rest. False if there was no room.
 #[inline(always)]
 pub fn submit<T: 'static>(kind: u16, record: T) -> bool {
-    let is_written = match RING.reserve::<T>(0) {
+    match RING.reserve::<T>(0) {
         Some(mut entry) => {
             entry.write(record);
             entry.submit(u64::from(BPF_RB_NO_WAKEUP));
@@ -72,9 +71,7 @@ pub fn submit<T: 'static>(kind: u16, record: T) -> bool {
             lost(usize::from(kind), 1);
             false
         }
-    };
-    alarm::notice();
-    is_written
+    }
 }
 
 /// Tells that a connection is followed from now on.
@@ -108,8 +105,7 @@ pub fn opened_named(
     copy_name: impl FnOnce(*mut [u8; UNIX_NAME_BYTES]) -> u32,
 ) {
     let Some(mut entry) = RING.reserve::<Named>(0) else {
-        lost(usize::from(OPENED), 1);
-        return alarm::notice();
+        return lost(usize::from(OPENED), 1);
     };
     let record: *mut Named = entry.as_mut_ptr();
     // SAFETY: the entry is as long as the record.
@@ -118,7 +114,6 @@ pub fn opened_named(
         ptr::addr_of_mut!((*record).opened).write(beginning(index, slot, connect_ns, name_bytes));
     }
     entry.submit(u64::from(BPF_RB_NO_WAKEUP));
-    alarm::notice();
 }
 
 /// The draft buffer of the program that copies what goes in a direction ([`sockmeter_abi::RECEIVE`] or
@@ -150,7 +145,7 @@ pub fn submit_bare(draft: *mut Draft) {
 #[inline(always)]
 pub fn submit_copying(draft: *mut Draft, bytes: u64, base: u64) {
     in_smallest!(copying(draft, bytes, base), bytes of
-        64 128 192 256 384 512 768 1024 1536 2048 3072 4096 6144 8192);
+        64 128 192 256 384 512 768 1024 2048 4096 8192);
     // Nobody wants more.
     submit_bare(draft);
 }
@@ -158,7 +153,7 @@ pub fn submit_copying(draft: *mut Draft, bytes: u64, base: u64) {
 /// Puts a draft's record into the ring with the first `bytes` of its content.
 #[inline(always)]
 pub fn submit_gathered(draft: *mut Draft, bytes: u64) {
-    in_smallest!(blocks(draft, bytes), bytes of 64 128 192 256 384 512 768 1024);
+    in_smallest!(blocks(draft, bytes), bytes of 128 256 512 1024);
     let captured_bytes = opaque(bytes).min(u64::from(CAPTURE_BYTES_MAX));
     let size = size_of::<Segment>() as u64 + captured_bytes;
     // SAFETY: a live map value, which no other program uses on this CPU meanwhile; `size` is at most its size, which
@@ -239,20 +234,20 @@ fn blocks<const ROOM: usize>(draft: *mut Draft, bytes: u64) {
     let Some(entry) = roomy::<ROOM>() else {
         return;
     };
-    for at in (0..ROOM).step_by(BLOCK_BYTES) {
-        if at as u64 >= bytes {
+    let mut at = 0;
+    while at < bytes {
+        // As often as there are blocks in the room, which LLVM shall not write out.
+        at = opaque(at);
+        if at > (ROOM - BLOCK_BYTES) as u64 {
             break;
         }
-        // SAFETY: both are as large as the room, of which `at` is a block's beginning.
+        // SAFETY: both are as large as the room, in which a block begins there.
         unsafe {
-            block(
-                ptr::addr_of!((*draft).content).cast::<u8>().add(at).cast(),
-                ptr::addr_of_mut!((*entry).content)
-                    .cast::<u8>()
-                    .add(at)
-                    .cast(),
-            );
+            let from = ptr::addr_of!((*draft).content).cast::<u8>();
+            let to = ptr::addr_of_mut!((*entry).content).cast::<u8>();
+            block(from.add(at as usize).cast(), to.add(at as usize).cast());
         }
+        at += BLOCK_BYTES as u64;
     }
     commit(entry, draft, bytes as u32);
 }

@@ -1,7 +1,7 @@
 //! Stream: counts the bytes of one call on a stream socket, and tells the agent of it.
 
 use crate::{
-    alarm, content, history,
+    content, history,
     kernel::{
         LAST_DATA_TICKS, Message, Sock, TCP_CLOCK_NS, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE,
         TICK_NS, TcpSock, Typed, now_ns, tcp, ticks,
@@ -205,8 +205,6 @@ fn segment(
             }
             _ => output::submit_bare(draft),
         }
-        // Once for all ways that a record may have gone.
-        alarm::notice();
     }
     // Volatile, so that it stays behind the record.
     // SAFETY: fields of a live map value.

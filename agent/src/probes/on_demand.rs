@@ -1,16 +1,11 @@
 //! The programs that are attached to nothing: the agent runs them when it wants to know something.
 
-use super::{Probes, adoption::WALK, alarm::BEGIN, chain, listeners::READ};
-use aya::{
-    TestRunOptions,
-    programs::{Iter, ProgramError, RawTracePoint, RawTracePointRunOptions, SocketFilter, TestRun},
-};
+use super::{Probes, adoption::WALK, chain, listeners::READ};
+use aya::programs::{Iter, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun};
 use std::io::{self, Read};
 
 /// As large as what the kernel puts together for one read (`PAGE_SIZE << 3`, kernel/bpf/bpf_iter.c).
 const WALK_BUFFER_BYTES: usize = 32 * 1024;
-/// The shortest packet on which the kernel runs a program (`ETH_HLEN`); nothing reads it.
-const PACKET: [u8; 14] = [0; 14];
 
 impl Probes {
     /// Walks over all open files of the host; what the program wrote about them (`abi::record::Held`).
@@ -35,20 +30,6 @@ impl Probes {
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// Makes the timer that wakes the agent; tells whether there is one now.
-    pub fn begin_alarm(&self) -> bool {
-        let Some(Ok(program)) = self.ebpf.program(BEGIN).map(<&SocketFilter>::try_from) else {
-            return false;
-        };
-        let on_packet = TestRunOptions {
-            data_in: Some(&PACKET),
-            ..TestRunOptions::new()
-        };
-        program
-            .test_run(on_packet)
-            .is_ok_and(|result| result.return_value == 1)
     }
 
     /// Has the kernel side read a listening socket into its table.

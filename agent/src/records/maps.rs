@@ -7,7 +7,7 @@
     reason = "the connection table is memory that the kernel writes"
 )]
 
-use super::{alarm::Alarm, datagrams::DatagramTable, level::CaptureLevel};
+use super::{datagrams::DatagramTable, level::CaptureLevel};
 use aya::{
     Ebpf,
     maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf, Stack},
@@ -58,8 +58,6 @@ pub struct KernelMaps {
     pub slots: Slots,
     /// The table of datagrams.
     pub datagrams: DatagramTable,
-    /// What wakes the agent.
-    pub alarm: Alarm,
     losses: PerCpuArray<MapData, [u64; LOSS_COUNTERS]>,
     armed: Array<MapData, u32>,
     /// What was written there last, without the level.
@@ -107,7 +105,6 @@ impl KernelMaps {
             slots: Slots::map(slots, connections_max)?,
             datagrams: DatagramTable::take(ebpf)?,
             excluded: HashMap::try_from(take(ebpf, EXCLUDED)?).map_err(refused(EXCLUDED))?,
-            alarm: Alarm::take(ebpf)?,
             free_slots: free,
             listeners: HashMap::try_from(take(ebpf, LISTENERS)?).map_err(refused(LISTENERS))?,
             listeners_lost: Array::try_from(take(ebpf, LISTENERS_LOST)?)

@@ -3,6 +3,9 @@
 use crate::checks::Checks;
 use crate::scenario::Scenario;
 
+/// Whose calls make records in this scenario.
+const WATCHED: [&str; 4] = ["nginx-", "ab-", "driver-", "curl-"];
+
 /// Seconds of the guest, and how often the agent's threads have gone to sleep.
 fn switches(scenario: &Scenario, name: &str) -> (f64, f64) {
     let text = scenario.text(&format!("{name}.switches"));
@@ -20,12 +23,12 @@ fn rate(scenario: &Scenario, name: &str) -> f64 {
 }
 
 #[test]
-fn an_idle_agent_wakes_five_times_in_a_second_at_most() {
+fn an_idle_agent_wakes_forty_times_in_a_second_at_most() {
     let scenario = Scenario::of("wakeups");
     let mut checks = Checks::default();
-    // It looks after its processes once in a second.
+    // It looks at the ring every 50 ms; both kinds of switches count.
     let woken = rate(&scenario, "quiet");
-    checks.between("times in a second", woken, 0.5, 5.0);
+    checks.between("times in a second", woken, 0.5, 40.0);
 }
 
 #[test]
@@ -55,8 +58,13 @@ fn no_thread_wakes_the_agent_for_a_record() {
             let (_, behind) = line.split_once("] ").unwrap();
             (line, behind.chars().nth(2).unwrap())
         });
+        // Threads of the kernel may wake any process, as when they have let go of its memory.
+        let is_watched = |line: &str| {
+            let comm = line.trim_start().rsplit_once(" [").unwrap().0;
+            WATCHED.iter().any(|program| comm.starts_with(program))
+        };
         let by_threads: Vec<&str> = flags
-            .filter(|(_, context)| !"hsHzZ".contains(*context))
+            .filter(|(line, context)| !"hsHzZ".contains(*context) && is_watched(line))
             .map(|(line, _)| line)
             .collect();
         checks.that(by_threads.is_empty(), || {
