@@ -200,7 +200,7 @@ fn tell(seq: *mut seq_file, sock: Typed<Sock>, followed: Followed, pid: u32) {
     }
     // It was made while its slot was: the tracepoint, which runs before the state changes, has found none.
     if slot.phase == PHASE_CONNECTING && is_held(sock) {
-        watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+        watch::endpoints(sock, slot);
         slot.phase = PHASE_OPEN;
     }
     if slot.phase != PHASE_OPEN {

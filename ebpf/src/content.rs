@@ -6,13 +6,16 @@
 use crate::{
     kernel::{
         ITER_SINGLE, ITER_VECTOR, MESSAGE_ITER_BUFFER, MESSAGE_ITER_KIND, MESSAGE_ITER_OFFSET,
-        MESSAGE_ITER_SEGMENTS, Message, Typed,
+        MESSAGE_ITER_SEGMENTS, Message, Typed, opaque,
     },
-    output::Draft,
+    output::{self, Draft},
 };
-use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_probe_read_user};
-use core::ptr;
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
+use core::{mem::MaybeUninit, ptr};
 use sockmeter_abi::CAPTURE_BYTES_MAX;
+
+/// Buffers of a vector that are looked at in one go. Most calls have no more.
+const NEAR: usize = 4;
 
 /// Buffers of a vector that are walked back at most; the content of a call with more is unseen. An eighth of what a call
 /// can have (`UIO_MAXIOV`): each costs the verifier time when the agent starts.
@@ -29,81 +32,150 @@ struct Buffer {
     length: u64,
 }
 
-/// Where in user memory a call's bytes begin.
+/// Where in user memory a call's bytes begin, if they are not where one could guess.
 #[derive(Clone, Copy)]
 struct Place {
-    /// Address of the `Buffer` that they begin in; zero when there is only one.
+    /// Address of the `Buffer` that they begin in.
     vector: u64,
-    /// Address of that buffer.
+    /// Address of the first byte.
     base: u64,
-    /// Its length.
-    length: u64,
-    /// Where in it they begin.
-    offset: u64,
+    /// Bytes from there to the buffer's end.
+    room: u64,
 }
 
-/// Copies up to `wanted` of the call's first bytes into the draft; tells how many.
+/// The first bytes of a call.
+enum First {
+    /// They lie in one piece, here.
+    At(u64),
+    /// So many of them are in the draft.
+    Gathered(u32),
+    /// They are not seen.
+    Unseen,
+}
+
+/// Puts a draft's record into the ring with the first `wanted` bytes of its call, which has moved `length`.
 #[inline(always)]
-pub fn capture(message: Typed<Message>, length: u64, wanted: u32, draft: *mut Draft) -> u32 {
+pub fn submit(draft: *mut Draft, message: Typed<Message>, length: u64, wanted: u64) {
+    match find(draft, message, length, wanted) {
+        First::At(base) => output::submit_copying(draft, wanted, base),
+        First::Gathered(bytes) => output::submit_gathered(draft, u64::from(bytes)),
+        First::Unseen => output::submit_bare(draft),
+    }
+}
+
+#[inline(always)]
+fn find(draft: *mut Draft, message: Typed<Message>, length: u64, wanted: u64) -> First {
     let kind = u32::from(MESSAGE_ITER_KIND.load(message));
     let offset = MESSAGE_ITER_OFFSET.load(message);
-    let place = if MESSAGE_ITER_BUFFER.present() && kind == ITER_SINGLE.load() {
-        // Shares its place with the vector's pointer, which the verifier takes it for.
-        let base = MESSAGE_ITER_BUFFER.load_untyped(message);
-        base.map(|base| Place {
-            vector: 0,
-            base,
-            length: offset,
-            offset: offset.wrapping_sub(length),
-        })
-    } else if kind == ITER_VECTOR.load() {
-        let vector = MESSAGE_ITER_SEGMENTS.load_untyped(message);
-        vector.and_then(|vector| walk_back(vector, offset, length))
-    } else {
-        // Pages (sendfile, splice) and kernel buffers: their content is not read.
-        None
-    };
-    match place {
-        Some(place) => gather(place, length.min(u64::from(wanted)), draft),
-        None => 0,
+    // No kind is the number of one that the kernel does not have.
+    if kind == ITER_SINGLE.load() {
+        let base = MESSAGE_ITER_BUFFER.load_number(message);
+        return First::At(base.wrapping_add(offset).wrapping_sub(length));
     }
+    if kind != ITER_VECTOR.load() {
+        // Pages (sendfile, splice) and kernel buffers: their content is not read.
+        return First::Unseen;
+    }
+    let vector = MESSAGE_ITER_SEGMENTS.load_number(message);
+    if length <= offset {
+        let Some(Buffer { base, .. }) = buffer(vector) else {
+            return First::Unseen;
+        };
+        return First::At(base + offset - length);
+    }
+    if offset == 0
+        && let Some(near) = near(vector)
+    {
+        let mut left = length;
+        for index in (0..NEAR).rev() {
+            let Buffer { base, length } = near[index];
+            if left <= length {
+                if left >= wanted {
+                    return First::At(base + length - left);
+                }
+                return First::Gathered(gather_near(&near, index, left, wanted, draft));
+            }
+            left -= length;
+        }
+    }
+    let Some(place) = walk_back(vector, offset, length) else {
+        return First::Unseen;
+    };
+    if place.room >= wanted {
+        return First::At(place.base);
+    }
+    First::Gathered(gather(place, wanted, draft))
 }
 
 #[inline(always)]
 fn buffer(address: u64) -> Option<Buffer> {
-    // SAFETY: the helper checks the address; the vector is the kernel's own copy.
-    unsafe { bpf_probe_read_kernel(address as *const Buffer) }.ok()
+    read(address)
 }
 
-/// Finds where the last `length` bytes before `offset` in the buffer at `vector` begin.
+/// The buffers before the one at `address`. What is before the vector's first is whatever lies there; it is looked at
+/// by nobody, as the call's bytes begin behind it.
+#[inline(always)]
+fn near(address: u64) -> Option<[Buffer; NEAR]> {
+    read(address.wrapping_sub(size_of::<[Buffer; NEAR]>() as u64))
+}
+
+#[inline(always)]
+fn read<T>(address: u64) -> Option<T> {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper checks the address; vectors are the kernel's own copies.
+    unsafe {
+        let status = bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address as *const _,
+        );
+        (status == 0).then(|| value.assume_init())
+    }
+}
+
+/// Finds where the last `length` bytes before `offset` in the buffer at `vector` begin, which is not in that buffer.
 #[inline(always)]
 fn walk_back(vector: u64, offset: u64, length: u64) -> Option<Place> {
     let mut vector = vector;
-    let mut left = length;
-    if left <= offset {
-        let Buffer { base, length } = buffer(vector)?;
-        return Some(Place {
-            vector,
-            base,
-            length,
-            offset: offset - left,
-        });
-    }
-    left -= offset;
+    let mut left = length - offset;
     for _ in 0..WALK_MAX {
         vector -= size_of::<Buffer>() as u64;
         let Buffer { base, length } = buffer(vector)?;
         if left <= length {
             return Some(Place {
                 vector,
-                base,
-                length,
-                offset: length - left,
+                base: base + length - left,
+                room: left,
             });
         }
         left -= length;
     }
     None
+}
+
+/// Copies `wanted` bytes from user memory, which begin `room` bytes before the end of buffer `first` of `near` and end
+/// in a later one.
+#[inline(always)]
+fn gather_near(
+    near: &[Buffer; NEAR],
+    first: usize,
+    room: u64,
+    wanted: u64,
+    draft: *mut Draft,
+) -> u32 {
+    let mut done = 0;
+    for (index, &Buffer { base, length }) in near.iter().enumerate().skip(first) {
+        let skipped = if index == first { length - room } else { 0 };
+        let bytes = (length - skipped).min(wanted - done);
+        if copy(draft, done, base + skipped, bytes) != 0 {
+            break;
+        }
+        done += bytes;
+        if done >= wanted {
+            break;
+        }
+    }
+    done as u32
 }
 
 /// Copies `wanted` bytes from user memory, buffer by buffer. What cannot be read (a page that is not
@@ -116,15 +188,12 @@ fn gather(place: Place, wanted: u64, draft: *mut Draft) -> u32 {
     let Place {
         mut vector,
         mut base,
-        length,
-        offset,
+        mut room,
     } = place;
-    base += offset;
-    let mut room = length - offset;
     let mut done = 0;
-    let mut left = wanted.min(u64::from(CAPTURE_BYTES_MAX));
+    let mut left = wanted;
     for _ in 0..GATHER_MAX {
-        if room >= left || vector == 0 {
+        if room >= left {
             let status = copy(draft, done, base, left);
             return (if status == 0 { done + left } else { done }) as u32;
         }
@@ -143,18 +212,12 @@ fn gather(place: Place, wanted: u64, draft: *mut Draft) -> u32 {
 /// Copies `length` bytes of user memory to `at` in the draft's content; zero if it could.
 #[inline(always)]
 fn copy(draft: *mut Draft, at: u64, base: u64, length: u64) -> i64 {
-    let (mut at, mut length) = (at, length);
-    // SAFETY: moves registers to themselves, which hides from LLVM that both are in range: it would drop the
-    // bounds that show it to the verifier. (Without an instruction, line numbers would repeat an offset.)
-    unsafe {
-        core::arch::asm!("{0} = {0}", inout(reg) at);
-        core::arch::asm!("{0} = {0}", inout(reg) length);
-    };
+    let (at, length) = (opaque(at), opaque(length));
     if length > u64::from(CAPTURE_BYTES_MAX) {
         return -1;
     }
     // A power of two, so this is a mask; what would begin at the limit is not copied.
-    at &= u64::from(CAPTURE_BYTES_MAX) - 1;
+    let at = at & (u64::from(CAPTURE_BYTES_MAX) - 1);
     // SAFETY: after that, both are at most half the content buffer.
     unsafe {
         let to = ptr::addr_of_mut!((*draft).content)

@@ -88,8 +88,7 @@ impl<S, T: Copy> Field<S, T> {
         unsafe { self.address(base.0).read_volatile() }
     }
 
-    /// A load through the helper: the verifier takes the result for a plain number. For pointers to
-    /// calculate with, which it does not allow on those it knows the type of.
+    /// A load through the helper, for what the verifier knows no type of, or another one.
     #[inline(always)]
     pub fn load_untyped(&self, base: Typed<S>) -> Option<T> {
         // SAFETY: the helper checks the address and fails on a bad one.
@@ -178,6 +177,20 @@ types! {
     BPRM_FILENAME: Program => u64;
 }
 
+impl<S> Field<S, u64> {
+    /// A plain load of a pointer to calculate with, which the verifier does not allow on those it knows the type of.
+    /// What is negated it takes for a number.
+    #[inline(always)]
+    pub fn load_number(&self, base: Typed<S>) -> u64 {
+        let mut value = self.load(base);
+        // SAFETY: negates a register twice.
+        unsafe {
+            core::arch::asm!("{0} = -{0}", "{0} = -{0}", inout(reg) value, options(pure, nomem, nostack))
+        };
+        value
+    }
+}
+
 impl Field<Sock, u64> {
     /// Both halves of an IPv6 address.
     #[inline(always)]
@@ -236,6 +249,16 @@ pub fn now_ns() -> u64 {
 pub fn tcp(sock: Typed<Sock>) -> Typed<TcpSock> {
     // SAFETY: the verifier knows `sock` as `struct sock`; the result is null or a typed pointer.
     Typed(unsafe { bpf_skc_to_tcp_sock(sock.0.cast_mut().cast()) }.cast())
+}
+
+/// The same number, of which LLVM does not know how large it is: it drops a bound that it can prove, and the verifier
+/// needs to see it.
+#[inline(always)]
+pub fn opaque(value: u64) -> u64 {
+    let mut value = value;
+    // SAFETY: moves a register to itself. (Without an instruction, line numbers would repeat an offset.)
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack)) };
+    value
 }
 
 /// Word `index` of a tracing context: the arguments, then the return value. Written as inline assembly

@@ -1,10 +1,15 @@
 //! Output: the only code that puts records into the ring, and counts those that found no room.
 
-use crate::stream::{LANES, Lane};
+use crate::{
+    kernel::opaque,
+    stream::{LANES, Lane},
+};
 use aya_ebpf::{
     Global,
     bindings::BPF_RB_NO_WAKEUP,
-    helpers::generated::bpf_ringbuf_output,
+    helpers::generated::{
+        bpf_probe_read_user, bpf_ringbuf_output, bpf_ringbuf_reserve, bpf_ringbuf_submit,
+    },
     macros::map,
     maps::{PerCpuArray, RingBuf},
 };
@@ -29,9 +34,9 @@ static LOSSES: PerCpuArray<[u64; LOSS_COUNTERS]> = PerCpuArray::with_max_entries
 #[unsafe(no_mangle)]
 static CAPTURE_BYTES: Global<u32> = Global::new(CAPTURE_BYTES_MAX);
 
-/// Where a segment is put together before it is copied into the ring: its size is only known at run
-/// time, which `bpf_ringbuf_reserve` does not accept. Twice the capture limit because the verifier
-/// adds the largest offset to the largest length.
+/// Where a segment is put together, and content that lies in several buffers. (Memory of which the verifier keeps no
+/// account: what differs in a record would else be checked anew with all that follows.) Twice the capture limit because
+/// the verifier adds the largest offset to the largest length.
 #[repr(C)]
 pub struct Draft {
     pub segment: Segment,
@@ -118,12 +123,43 @@ pub fn draft(lane: Lane, direction: usize) -> Option<*mut Draft> {
     DRAFTS.get_ptr_mut(2 * lane as u32 + direction as u32)
 }
 
-/// Copies a draft with its captured bytes into the ring; false if there was no room.
+/// Calls `$put::<ROOM>` with the smallest room for content that holds `$bytes`. The size of what is reserved has to be
+/// known when the program is loaded, so there are some sizes.
+macro_rules! in_smallest {
+    ($put:ident $arguments:tt, $bytes:ident of $($room:literal)*) => {
+        $(if $bytes <= $room {
+            return $put::<$room> $arguments;
+        })*
+    };
+}
+
+/// Puts a draft's record into the ring without content.
 #[inline(always)]
-pub fn submit_draft(draft: *mut Draft, captured_bytes: u32) -> bool {
-    let size = size_of::<Segment>() as u64 + u64::from(captured_bytes.min(CAPTURE_BYTES_MAX));
-    // SAFETY: `size` is at most the draft's size, which the verifier checks.
+pub fn submit_bare(draft: *mut Draft) {
+    if let Some(entry) = roomy::<0>() {
+        commit(entry, draft, 0);
+    }
+}
+
+/// Puts a draft's record into the ring with the first `bytes` that the process has at `base`.
+#[inline(always)]
+pub fn submit_copying(draft: *mut Draft, bytes: u64, base: u64) {
+    in_smallest!(copying(draft, bytes, base), bytes of
+        64 128 192 256 384 512 768 1024 2048 4096 8192);
+    // Nobody wants more.
+    submit_bare(draft);
+}
+
+/// Puts a draft's record into the ring with the first `bytes` of its content.
+#[inline(always)]
+pub fn submit_gathered(draft: *mut Draft, bytes: u64) {
+    in_smallest!(blocks(draft, bytes), bytes of 128 256 512 1024);
+    let captured_bytes = opaque(bytes).min(u64::from(CAPTURE_BYTES_MAX));
+    let size = size_of::<Segment>() as u64 + captured_bytes;
+    // SAFETY: a live map value, which no other program uses on this CPU meanwhile; `size` is at most its size, which
+    // the verifier checks.
     let status = unsafe {
+        (*draft).segment.captured_bytes = captured_bytes as u32;
         bpf_ringbuf_output(
             ptr::addr_of!(RING).cast_mut().cast(),
             draft.cast(),
@@ -134,7 +170,99 @@ pub fn submit_draft(draft: *mut Draft, captured_bytes: u32) -> bool {
     if status != 0 {
         lost(usize::from(SEGMENT), 1);
     }
-    status == 0
+}
+
+/// A record with room for content.
+#[repr(C)]
+struct Roomy<const ROOM: usize> {
+    segment: Segment,
+    content: [u8; ROOM],
+}
+
+/// Reserves a record with room for content.
+#[inline(always)]
+fn roomy<const ROOM: usize>() -> Option<*mut Roomy<ROOM>> {
+    // SAFETY: the result is null or as long as is asked for.
+    let entry = unsafe {
+        bpf_ringbuf_reserve(
+            ptr::addr_of!(RING).cast_mut().cast(),
+            size_of::<Roomy<ROOM>>() as u64,
+            0,
+        )
+    };
+    if entry.is_null() {
+        lost(usize::from(SEGMENT), 1);
+        return None;
+    }
+    Some(entry.cast())
+}
+
+/// Puts a reserved record, of which only the content is there, into the ring.
+#[inline(always)]
+fn commit<const ROOM: usize>(entry: *mut Roomy<ROOM>, draft: *mut Draft, captured_bytes: u32) {
+    // SAFETY: both are as large as a segment.
+    unsafe {
+        block(draft.cast(), entry.cast());
+        (*entry).segment.captured_bytes = captured_bytes;
+        bpf_ringbuf_submit(entry.cast(), u64::from(BPF_RB_NO_WAKEUP));
+    }
+}
+
+#[inline(always)]
+fn copying<const ROOM: usize>(draft: *mut Draft, bytes: u64, base: u64) {
+    let bytes = opaque(bytes);
+    if bytes > ROOM as u64 {
+        return;
+    }
+    let Some(entry) = roomy::<ROOM>() else {
+        return;
+    };
+    // SAFETY: the entry is reserved, and `bytes` are not more than it has room for.
+    let status = unsafe {
+        let content = ptr::addr_of_mut!((*entry).content);
+        bpf_probe_read_user(content.cast(), bytes as u32, base as *const _)
+    };
+    commit(entry, draft, if status == 0 { bytes as u32 } else { 0 });
+}
+
+/// Bytes that are copied at a time.
+const BLOCK_BYTES: usize = 64;
+const _: () = assert!(size_of::<Segment>() == BLOCK_BYTES);
+
+#[inline(always)]
+fn blocks<const ROOM: usize>(draft: *mut Draft, bytes: u64) {
+    let Some(entry) = roomy::<ROOM>() else {
+        return;
+    };
+    let mut at = 0;
+    while at < bytes {
+        // As often as there are blocks in the room, which LLVM shall not write out.
+        at = opaque(at);
+        if at > (ROOM - BLOCK_BYTES) as u64 {
+            break;
+        }
+        // SAFETY: both are as large as the room, in which a block begins there.
+        unsafe {
+            let from = ptr::addr_of!((*draft).content).cast::<u8>();
+            let to = ptr::addr_of_mut!((*entry).content).cast::<u8>();
+            block(from.add(at as usize).cast(), to.add(at as usize).cast());
+        }
+        at += BLOCK_BYTES as u64;
+    }
+    commit(entry, draft, bytes as u32);
+}
+
+/// Copies a block, word by word: a `memcpy` would become a byte loop in the program, and the kernel's copies a byte at a
+/// time.
+///
+/// # Safety
+/// Both are live memory.
+#[inline(always)]
+unsafe fn block(from: *const u64, to: *mut u64) {
+    for word in 0..BLOCK_BYTES / 8 {
+        // SAFETY: inside the blocks.
+        unsafe { to.add(word).write_volatile(from.add(word).read_volatile()) };
+    }
 }
 
 /// The default number of bytes to capture per call.

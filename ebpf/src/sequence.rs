@@ -13,7 +13,7 @@ use sockmeter_abi::{RECEIVE, TRANSMIT, slot::Slot};
 #[inline(always)]
 pub fn now(sock: Typed<Sock>) -> [u32; 2] {
     let tcp = tcp(sock);
-    if tcp.0.is_null() || !TCP_READ_SEQUENCE.present() || !TCP_WRITE_SEQUENCE.present() {
+    if tcp.0.is_null() {
         [0; 2]
     } else {
         [TCP_READ_SEQUENCE.load(tcp), TCP_WRITE_SEQUENCE.load(tcp)]
@@ -26,6 +26,8 @@ pub fn now(sock: Typed<Sock>) -> [u32; 2] {
 ///
 /// A single byte is none of them: TCP skips the urgent byte. Nor is the FIN. Two threads that send at a time see
 /// each other's bytes here, and the later one takes them back.
+///
+/// True if some did.
 #[inline(always)]
 pub fn count_unseen(
     sock: Typed<Sock>,
@@ -33,10 +35,7 @@ pub fn count_unseen(
     slot: &mut Slot,
     direction: usize,
     length: u32,
-) {
-    if !has_sequences(tcp) {
-        return;
-    }
+) -> bool {
     let sequence = if direction == RECEIVE {
         TCP_READ_SEQUENCE.load(tcp)
     } else {
@@ -45,13 +44,16 @@ pub fn count_unseen(
     let told = core::mem::replace(&mut slot.sequence[direction], sequence);
     // Data may go with the SYN, before there was a number to compare with (TCP Fast Open).
     if told == 0 {
-        return;
+        return false;
     }
     let mut unseen = sequence.wrapping_sub(told.wrapping_add(length)) as i32;
+    // Mostly there is nothing, and then it does not matter whose numbers they are.
+    if unseen == 0 || !has_sequences(tcp) {
+        return false;
+    }
     if direction == RECEIVE
         && unseen > 0
         && history::is_fin_here(sock)
-        && TCP_NEXT_SEQUENCE.present()
         && TCP_NEXT_SEQUENCE.load(tcp) == sequence
     {
         unseen -= 1;
@@ -59,27 +61,27 @@ pub fn count_unseen(
     if unseen > 1 {
         slot.bytes[direction] += unseen as u64;
         slot.surplus[direction] += unseen as u32;
-    } else if unseen < 0 {
+        return true;
+    }
+    if unseen < 0 {
         let back = unseen.unsigned_abs().min(slot.surplus[direction]);
         slot.bytes[direction] -= u64::from(back);
         slot.surplus[direction] -= back;
     }
+    false
 }
 
 /// Whether TCP's numbers are those of the bytes that calls move: below TLS they are those of its records.
 #[inline(always)]
 fn has_sequences(tcp: Typed<TcpSock>) -> bool {
-    TCP_READ_SEQUENCE.present()
-        && TCP_WRITE_SEQUENCE.present()
-        && TCP_UPPER_LAYER.present()
-        && TCP_UPPER_LAYER.load(tcp) == 0
+    TCP_UPPER_LAYER.present() && TCP_UPPER_LAYER.load(tcp) == 0
 }
 
 /// Whether bytes came that no call has told: they are left to read, or the call that reads them has not returned.
 #[inline(always)]
 pub fn is_unread(sock: Typed<Sock>, slot: &Slot) -> bool {
     let tcp = tcp(sock);
-    if tcp.0.is_null() || !TCP_NEXT_SEQUENCE.present() || !TCP_READ_SEQUENCE.present() {
+    if tcp.0.is_null() {
         return false;
     }
     let told = if has_sequences(tcp) && slot.sequence[RECEIVE] != 0 {

@@ -10,7 +10,6 @@ use aya_ebpf::{
     macros::{btf_tracepoint, fentry, fexit},
     programs::{BtfTracePointContext, FEntryContext, FExitContext},
 };
-use core::ptr;
 use sockmeter_abi::{
     RECEIVE,
     record::{
@@ -26,7 +25,8 @@ use sockmeter_abi::{
 pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
     let sock = Typed::<Sock>(ctx.arg(0));
     let (old, new) = (ctx.arg::<i32>(1) as u8, ctx.arg::<i32>(2) as u8);
-    if !watch::is_tcp(sock) {
+    // What says nothing goes first: every connection comes by here for each of these.
+    if matches!(new, CLOSE_WAIT | SYN_RECV) || !watch::is_tcp(sock) {
         return 0;
     }
     match (old, new) {
@@ -37,7 +37,7 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
         (_, LISTEN) => listeners::begins(sock),
         // A new server socket also comes from there (to SYN_RECV), as a copy that still has the cookie too.
         (LISTEN, CLOSE) => listeners::ends(sock),
-        (CLOSE | LISTEN | SYN_RECV, _) | (_, ESTABLISHED | CLOSE_WAIT) => {}
+        (CLOSE | LISTEN | SYN_RECV, _) | (_, ESTABLISHED) => {}
         (_, CLOSE) => broke(sock),
         // shutdown(SHUT_WR) also comes by here, but leaves a connection that still receives.
         (_, FIN_WAIT1..) if SOCK_SHUTDOWN.load(sock) & SHUTDOWN_MASK == SHUTDOWN_MASK => {
@@ -69,15 +69,20 @@ pub fn connect_begins(sock: Typed<Sock>) {
 /// The handshake of a client is done. A server's socket has no slot before accept.
 #[inline(always)]
 fn established(sock: Typed<Sock>) {
-    if let Some((Followed { index, slot }, connect_ns)) = connect_succeeded(sock) {
-        // SAFETY: a live map value.
-        let slot = unsafe { &mut *slot };
-        slot.sequence = sequence::now(sock);
+    let Some(followed) = watch::followed(sock) else {
+        return;
+    };
+    let connect_ns = connect_succeeded(sock, followed);
+    let Followed { index, slot } = followed;
+    // SAFETY: a live map value.
+    let slot = unsafe { &mut *slot };
+    let sequence = sequence::now(sock);
+    if let Some(connect_ns) = connect_ns {
+        slot.sequence = sequence;
         output::opened(index, slot, connect_ns);
-    } else if let Some(Followed { slot, .. }) = watch::followed(sock) {
+    } else {
         // Its data went before. Of what it receives the number is known only now.
-        // SAFETY: a live map value.
-        unsafe { (*slot).sequence[RECEIVE] = sequence::now(sock)[RECEIVE] };
+        slot.sequence[RECEIVE] = sequence[RECEIVE];
     }
 }
 
@@ -90,7 +95,7 @@ pub fn opened_early(sock: Typed<Sock>, followed: Followed) {
     let slot = unsafe { &mut *slot };
     slot.opened_ns = now_ns();
     slot.phase = PHASE_OPEN;
-    watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    watch::endpoints(sock, slot);
     output::opened(index, slot, 0);
 }
 
@@ -101,22 +106,21 @@ fn is_open(sock: Typed<Sock>) -> bool {
     watch::followed(sock).is_some_and(|followed| unsafe { (*followed.slot).phase } == PHASE_OPEN)
 }
 
-/// The connection is there: the caller has to tell it, and how long it took.
+/// The connection is there, if it was not before: the caller has to tell it, and how long it took.
 #[inline(always)]
-pub fn connect_succeeded(sock: Typed<Sock>) -> Option<(Followed, u64)> {
-    let Followed { index, slot } = watch::followed(sock)?;
+pub fn connect_succeeded(sock: Typed<Sock>, followed: Followed) -> Option<u64> {
     // SAFETY: a live map value.
-    let slot_ref = unsafe { &mut *slot };
+    let slot = unsafe { &mut *followed.slot };
     // A server's socket has no slot before accept.
-    if slot_ref.phase != PHASE_CONNECTING {
+    if slot.phase != PHASE_CONNECTING {
         return None;
     }
     let time_ns = now_ns();
-    let connect_ns = time_ns - slot_ref.opened_ns;
-    slot_ref.opened_ns = time_ns;
-    slot_ref.phase = PHASE_OPEN;
-    watch::endpoints(sock, ptr::addr_of_mut!(slot_ref.endpoints));
-    Some((Followed { index, slot }, connect_ns))
+    let connect_ns = time_ns - slot.opened_ns;
+    slot.opened_ns = time_ns;
+    slot.phase = PHASE_OPEN;
+    watch::endpoints(sock, slot);
+    Some(connect_ns)
 }
 
 /// The connect ended without a connection.
@@ -132,7 +136,7 @@ pub fn connect_failed(sock: Typed<Sock>, errno: u16) {
     }
     let time_ns = now_ns();
     slot.phase = PHASE_CLOSED;
-    watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    watch::endpoints(sock, slot);
     output::submit(
         CONNECT_FAILED,
         ConnectFailed {
@@ -150,33 +154,47 @@ pub fn connect_failed(sock: Typed<Sock>, errno: u16) {
 /// The connection is over for TCP. What has arrived can still be read: then the end is told when the process lets go.
 #[inline(always)]
 fn broke(sock: Typed<Sock>) {
-    if let Some(Followed { slot, .. }) = watch::followed(sock) {
-        // SAFETY: a live map value.
-        let slot = unsafe { &mut *slot };
-        if sequence::is_unread(sock, slot) {
-            slot.errno = SOCK_ERROR.load(sock) as u16;
-            return;
-        }
-    }
-    closed(sock);
-}
-
-/// The end of a connection. One that nobody accepted has no slot, and one of which the walk is just making it.
-#[inline(always)]
-fn closed(sock: Typed<Sock>) {
     let Some(Followed { slot, .. }) = watch::followed(sock) else {
-        if watch::is_excluded(sock) {
-            return;
-        }
-        let record = Closed {
-            connection: watch::cookie(sock),
-            ..end(sock)
-        };
-        output::submit(CLOSED, record);
-        return;
+        return closed_unknown(sock);
     };
     // SAFETY: a live map value.
     let slot = unsafe { &mut *slot };
+    if slot.phase == PHASE_CLOSED {
+        return;
+    }
+    if sequence::is_unread(sock, slot) {
+        slot.errno = SOCK_ERROR.load(sock) as u16;
+    } else {
+        tcp_ends(sock, slot);
+    }
+}
+
+/// The end of a connection.
+#[inline(always)]
+fn closed(sock: Typed<Sock>) {
+    match watch::followed(sock) {
+        // SAFETY: a live map value.
+        Some(Followed { slot, .. }) => tcp_ends(sock, unsafe { &mut *slot }),
+        None => closed_unknown(sock),
+    }
+}
+
+/// The end of a connection that nobody accepted, which has no slot, or of which the walk is just making it.
+#[inline(always)]
+fn closed_unknown(sock: Typed<Sock>) {
+    if watch::is_excluded(sock) {
+        return;
+    }
+    let record = Closed {
+        connection: watch::cookie(sock),
+        ..end(sock)
+    };
+    output::submit(CLOSED, record);
+}
+
+/// The end of a followed connection over TCP, unless it was told.
+#[inline(always)]
+fn tcp_ends(sock: Typed<Sock>, slot: &mut Slot) {
     if slot.phase != PHASE_CLOSED {
         sequence::ends(sock, slot);
         ends(sock, slot);
@@ -263,7 +281,7 @@ pub fn socket_accept(ctx: FExitContext) -> i32 {
     slot.pid = pid;
     slot.role = ROLE_SERVER;
     slot.phase = PHASE_OPEN;
-    watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    watch::endpoints(sock, slot);
     slot.sequence = sequence::now(sock);
     output::opened(index, slot, 0);
     0
@@ -283,14 +301,10 @@ pub fn socket_retransmit(ctx: BtfTracePointContext) -> i32 {
 #[fentry(function = "tcp_v4_destroy_sock")]
 pub fn socket_destroy(ctx: FEntryContext) -> i32 {
     let sock = Typed(ctx.arg(0));
-    if let Some(Followed { slot, .. }) = watch::followed(sock) {
-        // SAFETY: a live map value.
-        if unsafe { (*slot).phase } == PHASE_OPEN {
-            closed(sock);
+    watch::unfollow(sock, |slot| {
+        if slot.phase == PHASE_OPEN {
+            tcp_ends(sock, slot);
         }
-        watch::unfollow(sock);
-    } else if watch::is_excluded(sock) {
-        watch::unfollow(sock);
-    }
+    });
     0
 }

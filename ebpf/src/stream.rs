@@ -7,7 +7,7 @@ use crate::{
         TICK_NS, TcpSock, Typed, now_ns, tcp, ticks,
     },
     output, sequence, socket_life, unix_name,
-    watch::{self, Adopted, Before, Followed, Sight, Watched},
+    watch::{self, Adopted, Before, Followed, Sight},
 };
 use core::ptr;
 use sockmeter_abi::{
@@ -16,7 +16,7 @@ use sockmeter_abi::{
     field::LOSS_NO_SLOT_BYTES,
     record::{
         ORIGIN_ADOPTED, ORIGIN_SEEN, PLACE_AFTER_END, PLACE_IN_ORDER, PLACE_OVERTAKES, ROLE_SERVER,
-        SEGMENT, Segment,
+        SEGMENT, Segment, TRANSPORT_TCP, TRANSPORT_UNIX,
     },
     slot::{PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN, Slot},
 };
@@ -61,21 +61,18 @@ pub fn send_begins(sock: Typed<Sock>) {
 /// (`tcp_rcv_space_adjust`).
 #[inline(always)]
 pub fn receive_begins(sock: Typed<Sock>) {
-    let Some(Followed { slot, .. }) = watch::followed(sock) else {
-        return;
-    };
     let tcp = tcp(sock);
-    if tcp.0.is_null() || !TCP_CLOCK_NS.present() || !TCP_NEXT_SEQUENCE.present() {
+    if tcp.0.is_null() || !TCP_CLOCK_NS.present() {
         return;
     }
-    let is_waiting = TCP_NEXT_SEQUENCE.load(tcp) != TCP_READ_SEQUENCE.load(tcp);
-    let arrived_ns = if is_waiting {
-        TCP_CLOCK_NS.load(tcp)
-    } else {
-        0
-    };
-    // SAFETY: a live map value.
-    unsafe { (*slot).arrived_ns = arrived_ns };
+    // Nothing waits: nothing is noted either, as a call takes what one before it noted.
+    if TCP_NEXT_SEQUENCE.load(tcp) == TCP_READ_SEQUENCE.load(tcp) {
+        return;
+    }
+    if let Some(Followed { slot, .. }) = watch::followed(sock) {
+        // SAFETY: a live map value.
+        unsafe { (*slot).arrived_ns = TCP_CLOCK_NS.load(tcp) };
+    }
 }
 
 /// Counts it when the direction turns.
@@ -132,26 +129,35 @@ fn segment(
     if length <= 0 {
         return;
     }
-    let Some(Watched { pid, level }) = watch::current() else {
-        return;
-    };
-    let time_ns = now_ns();
     let followed = match watch::sight(sock) {
         Sight::Followed(followed) => followed,
         Sight::Excluded => return,
         // AF_INET's functions serve datagrams too; those of Unix sockets have others.
         Sight::Unknown if lane != Lane::Unix && !watch::is_tcp(sock) => {
             // The bytes of multipath TCP go over sockets of the kernel's own, which no process calls.
-            if watch::is_multipath(sock) && !watch::excludes(pid) {
+            if watch::is_multipath(sock)
+                && let Some(pid) = watch::current_pid()
+                && !watch::excludes(pid)
+            {
                 output::lost(LOSS_NO_SLOT_BYTES, length as u64);
             }
             return;
         }
-        Sight::Unknown => match adopt(lane, sock, pid, direction, length as u32, time_ns) {
-            Some(followed) => followed,
-            None if watch::is_excluded(sock) => return,
-            None => return output::lost(LOSS_NO_SLOT_BYTES, length as u64),
-        },
+        Sight::Unknown => {
+            let Some(pid) = watch::current_pid() else {
+                return;
+            };
+            match adopt(lane, sock, pid, direction, length as u32) {
+                Some(followed) => followed,
+                None if watch::is_excluded(sock) => return,
+                None => return output::lost(LOSS_NO_SLOT_BYTES, length as u64),
+            }
+        }
+    };
+    let level = watch::level();
+    let time_ns = now_ns();
+    let Some(draft) = output::draft(lane, direction) else {
+        return;
     };
     // SAFETY: a live map value.
     let slot = unsafe { &mut *followed.slot };
@@ -163,10 +169,13 @@ fn segment(
     if lane != Lane::Unix {
         let tcp = tcp(sock);
         if !tcp.0.is_null() {
-            sequence::count_unseen(sock, tcp, slot, direction, length as u32);
+            let missed = sequence::count_unseen(sock, tcp, slot, direction, length as u32);
             if direction == RECEIVE {
-                // Taken, so that a call without a beginning does not inherit it.
-                arrived_ns = arrival_ns(tcp, core::mem::take(&mut slot.arrived_ns), time_ns);
+                // Taken, so that a call at whose beginning nothing waited does not inherit it; nor that of a call
+                // that was missed.
+                let noted_ns = core::mem::take(&mut slot.arrived_ns);
+                let waited_ns = if missed { 0 } else { noted_ns };
+                arrived_ns = arrival_ns(tcp, waited_ns, time_ns);
             }
         }
     }
@@ -176,16 +185,27 @@ fn segment(
         return;
     }
     let record = Segment {
-        pid,
+        // Only processes that are watched have a followed socket.
+        pid: watch::process(),
+        transport: match lane {
+            Lane::Inet | Lane::Inet6 => TRANSPORT_TCP,
+            Lane::Unix => TRANSPORT_UNIX,
+        },
         ..describe(slot, direction, length as u32, arrived_ns, time_ns)
     };
-    // What finds no room is counted where it is submitted, and the slot has counted the bytes.
-    match message {
-        // The agent reads from the slot what moved.
-        _ if level >= LEVEL_COUNTS => true,
-        Some(message) if copied && wanted > 0 => with_content(lane, record, message, wanted),
-        _ => output::submit(SEGMENT, record),
-    };
+    // SAFETY: a live map value, which no other program uses on this CPU meanwhile.
+    unsafe { (*draft).segment = record };
+    // What finds no room is counted where it is submitted, and the slot has counted the bytes: without records the agent
+    // reads from there what moved.
+    if level < LEVEL_COUNTS {
+        match message {
+            Some(message) if copied && wanted > 0 => {
+                let wanted = u64::from(wanted.min(length as u32));
+                content::submit(draft, message, length as u64, wanted);
+            }
+            _ => output::submit_bare(draft),
+        }
+    }
     // Volatile, so that it stays behind the record.
     // SAFETY: fields of a live map value.
     unsafe {
@@ -260,8 +280,9 @@ fn describe(
         turn: slot.turns,
         pid: 0,
         captured_bytes: 0,
-        transport: watch::transport(slot),
-        reserved: [0; 3],
+        transport: TRANSPORT_TCP,
+        reserved: 0,
+        reserved2: 0,
     };
     let is_other_under_way;
     if direction == RECEIVE {
@@ -286,23 +307,6 @@ fn describe(
     record
 }
 
-/// Puts a record and the call's first bytes into the ring; false if there was no room.
-#[inline(always)]
-fn with_content(lane: Lane, record: Segment, message: Typed<Message>, wanted: u32) -> bool {
-    let Some(draft) = output::draft(lane, usize::from(record.direction)) else {
-        return false;
-    };
-    let captured_bytes = content::capture(message, u64::from(record.length_bytes), wanted, draft);
-    // SAFETY: a live map value, which no other program uses on this CPU meanwhile.
-    unsafe {
-        (*draft).segment = Segment {
-            captured_bytes,
-            ..record
-        };
-    }
-    output::submit_draft(draft, captured_bytes)
-}
-
 /// Begins to follow a connection that no walk has found, at its first use. If it was not used before, nothing of it
 /// was missed: an accept() that was blocked when the programs were attached does not come by them when it returns.
 #[inline(always)]
@@ -312,7 +316,6 @@ fn adopt(
     pid: u32,
     direction: usize,
     length: u32,
-    time_ns: u64,
 ) -> Option<Followed> {
     let (role, is_fresh) = if lane == Lane::Unix {
         (unix_name::role(sock), false)
@@ -333,7 +336,7 @@ fn adopt(
             ORIGIN_ADOPTED
         },
         phase: PHASE_OPEN,
-        time_ns,
+        time_ns: now_ns(),
     };
     let Adopted { followed, is_new } = watch::adopt(sock, before)?;
     if is_new {

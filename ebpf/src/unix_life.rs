@@ -14,7 +14,6 @@ use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
-use core::ptr;
 use sockmeter_abi::{
     record::{ROLE_SERVER, ROLE_UNKNOWN},
     slot::{PHASE_CONNECTING, PHASE_OPEN},
@@ -42,7 +41,10 @@ pub fn unix_connect(ctx: FExitContext) -> i32 {
     let sock = sock_of(ctx.arg(0));
     let result = word(&ctx, 4) as i32;
     if result == 0 {
-        if let Some((Followed { index, slot }, connect_ns)) = socket_life::connect_succeeded(sock) {
+        if let Some(followed) = watch::followed(sock)
+            && let Some(connect_ns) = socket_life::connect_succeeded(sock, followed)
+        {
+            let Followed { index, slot } = followed;
             // SAFETY: a live map value.
             unix_name::opened(sock, index, unsafe { &*slot }, connect_ns);
         }
@@ -89,7 +91,7 @@ fn begins(sock: Typed<Sock>, role: u8) {
     slot.pid = pid;
     slot.role = role;
     slot.phase = PHASE_OPEN;
-    watch::endpoints(sock, ptr::addr_of_mut!(slot.endpoints));
+    watch::endpoints(sock, slot);
     unix_name::opened(sock, index, slot, 0);
 }
 
@@ -98,19 +100,12 @@ fn begins(sock: Typed<Sock>, role: u8) {
 #[fentry(function = "unix_release")]
 pub fn unix_release(ctx: FEntryContext) -> i32 {
     let sock = sock_of(ctx.arg(0));
-    let Some(Followed { slot, .. }) = watch::followed(sock) else {
-        if watch::is_excluded(sock) {
-            watch::unfollow(sock);
+    watch::unfollow(sock, |slot| {
+        if slot.phase == PHASE_CONNECTING {
+            socket_life::connect_failed(sock, GAVE_UP);
+        } else {
+            socket_life::ends(sock, slot);
         }
-        return 0;
-    };
-    // SAFETY: a live map value.
-    let slot = unsafe { &mut *slot };
-    if slot.phase == PHASE_CONNECTING {
-        socket_life::connect_failed(sock, GAVE_UP);
-    } else {
-        socket_life::ends(sock, slot);
-    }
-    watch::unfollow(sock);
+    });
     0
 }

@@ -18,7 +18,7 @@ use aya_ebpf::{
     macros::{btf_map, map},
     maps::{Array, HashMap, Stack},
 };
-use core::ptr;
+use core::{mem::offset_of, ptr};
 use sockmeter_abi::{
     ARMED_WITH_UNIX, CONNECTIONS_MAX_DEFAULT, EXCLUDED_PROCESSES_MAX, LEVEL_SHIFT,
     field::LOSS_NO_SLOT,
@@ -108,15 +108,6 @@ pub fn is_agent(pid: u32) -> bool {
     pid == AGENT_PID.load()
 }
 
-/// A process that is watched.
-#[derive(Clone, Copy)]
-pub struct Watched {
-    /// Its thread group.
-    pub pid: u32,
-    /// `abi::LEVEL_*`: how much is captured now.
-    pub level: u32,
-}
-
 /// The agent's word; zero until it has written it.
 #[inline(always)]
 fn armed() -> u32 {
@@ -132,24 +123,23 @@ pub fn follows_unix() -> bool {
     armed() & ((1 << LEVEL_SHIFT) - 1) == ARMED_WITH_UNIX
 }
 
-/// The current process, unless it is the agent or nothing is watched yet.
+/// `abi::LEVEL_*`: how much is captured now.
 #[inline(always)]
-pub fn current() -> Option<Watched> {
-    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    if is_agent(pid) {
-        return None;
-    }
-    let armed = armed();
-    (armed != 0).then_some(Watched {
-        pid,
-        level: armed >> LEVEL_SHIFT,
-    })
+pub fn level() -> u32 {
+    armed() >> LEVEL_SHIFT
 }
 
-/// The same without how much is captured.
+/// The current process, unless it is the agent or nothing is watched yet.
 #[inline(always)]
 pub fn current_pid() -> Option<u32> {
-    current().map(|watched| watched.pid)
+    let pid = process();
+    (!is_agent(pid) && armed() != 0).then_some(pid)
+}
+
+/// The current process (thread group).
+#[inline(always)]
+pub fn process() -> u32 {
+    (bpf_get_current_pid_tgid() >> 32) as u32
 }
 
 #[inline(always)]
@@ -345,7 +335,7 @@ pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Adopted> {
         (*slot).origin = origin;
         (*slot).phase = phase;
         (*slot).sequence = sequence::now(sock);
-        endpoints(sock, ptr::addr_of_mut!((*slot).endpoints));
+        endpoints(sock, &mut *slot);
     }
     let first = Mark {
         slot: index + 1,
@@ -387,20 +377,24 @@ pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Adopted> {
     })
 }
 
-/// Gives the slot of a socket that will not be used again back.
+/// Gives the slot of a socket that will not be used again back, if it has one, after `ends` if it is followed.
 #[inline(always)]
-pub fn unfollow(sock: Typed<Sock>) {
+pub fn unfollow(sock: Typed<Sock>, ends: impl FnOnce(&mut Slot)) {
     let mark = mark(sock, 0);
     if mark.is_null() {
         return;
     }
     // SAFETY: not null, so a live value.
-    let index = unsafe { (*mark).slot & !EXCLUDED_MARK }.wrapping_sub(1);
+    let marked = unsafe { (*mark).slot };
+    let index = (marked & !EXCLUDED_MARK).wrapping_sub(1);
     let Some(slot) = SLOTS.get_ptr_mut(index) else {
         return;
     };
     // SAFETY: live values.
     unsafe {
+        if marked & EXCLUDED_MARK == 0 {
+            ends(&mut *slot);
+        }
         (*mark).slot &= EXCLUDED_MARK;
         if (*slot).is_unreported != 0 {
             (*slot).phase = PHASE_ABANDONED;
@@ -420,9 +414,9 @@ pub fn cookie(sock: Typed<Sock>) -> u64 {
     unsafe { bpf_get_socket_cookie(sock.0.cast_mut().cast()) }
 }
 
-/// Both ends of a connection; of a Unix socket only the family.
+/// Writes both ends of a connection into its slot; of a Unix socket only the family.
 #[inline(always)]
-pub fn endpoints(sock: Typed<Sock>, to: *mut Endpoints) {
+pub fn endpoints(sock: Typed<Sock>, slot: &mut Slot) {
     let family = SOCK_FAMILY.load(sock);
     let (mut local, mut remote, mut ports) = ([0u64; 2], [0u64; 2], (0, 0));
     if family != AF_UNIX {
@@ -438,19 +432,26 @@ pub fn endpoints(sock: Typed<Sock>, to: *mut Endpoints) {
         local = SOCK_LOCAL_V6.load_pair(sock);
         remote = SOCK_REMOTE_V6.load_pair(sock);
     }
-    // SAFETY: `to` is inside a live map value or the stack.
+    let to = &mut slot.endpoints;
+    to.family = family;
+    (to.local_port, to.remote_port) = ports;
+    to.reserved = 0;
+    // SAFETY: addresses lie on a word's boundary there, which their type does not say: as bytes they would be written
+    // two at a time.
     unsafe {
-        (*to).family = family;
-        ((*to).local_port, (*to).remote_port) = ports;
-        (*to).reserved = 0;
-        ptr::addr_of_mut!((*to).local_address)
+        ptr::addr_of_mut!(to.local_address)
             .cast::<[u64; 2]>()
-            .write_unaligned(local);
-        ptr::addr_of_mut!((*to).remote_address)
+            .write(local);
+        ptr::addr_of_mut!(to.remote_address)
             .cast::<[u64; 2]>()
-            .write_unaligned(remote);
+            .write(remote);
     }
 }
+
+const _: () =
+    assert!((offset_of!(Slot, endpoints) + offset_of!(Endpoints, local_address)) % 8 == 0);
+const _: () =
+    assert!((offset_of!(Slot, endpoints) + offset_of!(Endpoints, remote_address)) % 8 == 0);
 
 /// What a followed connection goes over.
 #[inline(always)]

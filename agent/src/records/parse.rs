@@ -166,6 +166,7 @@ fn segment(record: wire::Segment, content: &[u8]) -> Option<Record<'_>> {
         captured_bytes,
         transport: over,
         reserved: _,
+        reserved2: _,
     } = record;
     // The ring pads records, so the length that was written counts.
     let content = content.get(..captured_bytes as usize)?;
@@ -269,7 +270,8 @@ mod tests {
             pid: 42,
             captured_bytes,
             transport: wire::TRANSPORT_TCP,
-            reserved: [0; 3],
+            reserved: 0,
+            reserved2: 0,
         }
     }
 

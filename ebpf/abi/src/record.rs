@@ -163,8 +163,10 @@ pub struct Segment {
     pub captured_bytes: u32,
     /// `TRANSPORT_*`.
     pub transport: u8,
+    /// Always zero. (Not three bytes: on the kernel side those would be a loop.)
+    pub reserved: u8,
     /// Always zero.
-    pub reserved: [u8; 3],
+    pub reserved2: u16,
 }
 
 /// The end of a connection.
