@@ -47,7 +47,7 @@ start_nginx
 step "what the load needs"
 start_agent free
 used free-began
-ab -q -k -n 4000 -c 8 http://127.0.0.1:8080/flood >"$OUT/free"
+ab -q -k -n 3000 -c 8 http://127.0.0.1:8080/flood >"$OUT/free"
 used free-ended
 stop_agent
 CPU_LIMIT=$(cat "$OUT"/free-{began,ended}.{cpu,uptime} | awk '
@@ -64,9 +64,9 @@ start_driver both 127.0.0.1:8080
 tell both "open 4"
 tell both "get 40 /ok"
 
-step "20,000 requests over 8 kept connections"
+step "12,000 requests over 8 kept connections"
 used began
-ab -q -k -n 20000 -c 8 http://127.0.0.1:8080/flood >"$OUT/kept" &
+ab -q -k -n 12000 -c 8 http://127.0.0.1:8080/flood >"$OUT/kept" &
 KEPT_PID=$!
 pid kept "$KEPT_PID"
 until_said counts 120
@@ -77,8 +77,8 @@ wait "$KEPT_PID"
 # The last one that shows the load's own series.
 scrape reduced
 
-step "2,000 requests with a connection each, while capture is still reduced"
-ab -q -n 2000 -c 8 http://127.0.0.1:8080/flood >"$OUT/fresh" &
+step "1,000 requests with a connection each, while capture is still reduced"
+ab -q -n 1000 -c 8 http://127.0.0.1:8080/flood >"$OUT/fresh" &
 FRESH_PID=$!
 pid fresh "$FRESH_PID"
 wait "$FRESH_PID"
@@ -108,7 +108,7 @@ step "what an agent with the default limit can follow"
 CPU_LIMIT=1
 start_agent moderate
 scrape moderate-before
-ab -q -k -n 5000 -c 2 http://127.0.0.1:8080/flood >"$OUT/moderate" &
+ab -q -k -n 3000 -c 2 http://127.0.0.1:8080/flood >"$OUT/moderate" &
 MODERATE_PID=$!
 pid moderate "$MODERATE_PID"
 wait "$MODERATE_PID"
