@@ -245,7 +245,8 @@ impl Socket {
             pid: self.pid,
             captured_bytes: (length as u32).min(limit),
             transport: TRANSPORT_TCP,
-            reserved: [0; 3],
+            reserved: 0,
+            reserved2: 0,
         };
         self.bytes[direction] += length;
         batch.push_segment(&segment, content);
