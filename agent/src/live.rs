@@ -300,11 +300,11 @@ impl Live {
     ///
     /// # Errors
     /// The kernel's maps or the recording fail.
-    pub async fn run(mut self, mut asks: mpsc::Receiver<Ask>) -> Result<(), LiveError> {
+    pub fn run(mut self, mut asks: mpsc::Receiver<Ask>) -> Result<(), LiveError> {
         let mut pauses = Pauses::new(self.pause_min, self.ring_bytes);
         let mut rest = Duration::ZERO;
         loop {
-            match pauses.pass(&mut asks, rest).await {
+            match pauses.pass(&mut asks, rest) {
                 Woken::By(ask) => {
                     let is_scrape = matches!(ask, Ask::Metrics { .. });
                     if is_scrape || !self.limit.is_resting() {
