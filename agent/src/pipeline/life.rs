@@ -1,18 +1,21 @@
 //! The life of a connection in the pipeline: it begins, changes hands, catches up with the kernel, ends.
 
 use super::{
-    Pipeline, Talk, account::error_type, held::Held, lose, note, steer::Needless, tally,
+    Pipeline, Talk,
+    account::error_type,
+    held::Held,
+    segment::{lose, note},
+    steer::Needless,
+    tally,
     tally::Tally,
 };
 use crate::{
     connections::{Connection, ConnectionId, Direction, Role},
     exchanges::{End, Pairing},
-    identity::ProgramKey,
     protocol::conversation::{Conversation, Moment},
     records::{Address, Adopted, Closed, ConnectFailed, Opened, Table},
     series::ProcessKey,
 };
-use std::collections::BTreeSet;
 
 /// How a connection begins to be known.
 pub(super) struct Beginning {
@@ -34,9 +37,6 @@ struct Ending {
     turns: u32,
     time_ns: u64,
 }
-
-/// The holder of a connection whose holder is not known.
-const NO_PID: u32 = 0;
 
 fn end_of<'a>(conversation: &Conversation, remote: &'a Address) -> End<'a> {
     End {
@@ -190,33 +190,6 @@ impl Pipeline {
         let kept_bytes = talk.conversation.kept_bytes();
         talk.held.hand_over(talk.process, kept_bytes);
         (talk.program, talk.process) = (program, process);
-    }
-
-    /// Ends the series of programs that have no process any more. A connection of theirs that is still open
-    /// is that of the program that its process runs now (it executed another file), if `/proc` was asked what
-    /// that is, or else of somebody who has not used it yet: nobody is guessed.
-    pub(super) fn end_programs(&mut self) {
-        let ended: BTreeSet<ProgramKey> = self.identity.drain_ended().collect();
-        if ended.is_empty() {
-            return;
-        }
-        self.unlisten_all(&ended);
-        for program in &ended {
-            if let Some(process) = self.processes.remove(program) {
-                self.series.end_process(process, self.now_ns);
-            }
-        }
-        let left = self.connections.iter();
-        let mut left: Vec<_> = left
-            .filter(|(_, connection)| ended.contains(&connection.talk.program))
-            .map(|(id, connection)| (id, connection.pid))
-            .collect();
-        // So that the same records always make the same series in the same order.
-        left.sort_unstable_by_key(|(id, _)| id.0);
-        for (id, pid) in left {
-            let is_known = self.identity.is_alive(pid) && !self.identity.wants_facts(pid);
-            self.hand_over(id, if is_known { pid } else { NO_PID });
-        }
     }
 
     pub(super) fn closed(&mut self, closed: &Closed) {
