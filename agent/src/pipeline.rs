@@ -17,47 +17,22 @@ mod order;
 mod programs;
 mod segment;
 mod steer;
+mod talk;
 mod tally;
 #[cfg(test)]
 mod tests;
 
 use crate::{
     connections::{Connection, ConnectionId, Connections},
-    exchanges::Pairing,
     hash::FastMap,
     identity::{Exclusions, Identity, ProgramKey},
-    protocol::conversation::Conversation,
-    records::{Closed, LOSS_REASONS, LOSSES_IN_BYTES, Record, Segment},
+    records::{LOSS_REASONS, LOSSES_IN_BYTES, Record},
     series::{ProcessKey, Series, Settings, Snapshot},
 };
-use held::Held;
 use listeners::Listeners;
-use steer::Needless;
+use programs::Asked;
 pub use steer::{Steer, Unsteered};
-use tally::Tally;
-
-/// What the stages keep with a connection.
-struct Talk {
-    conversation: Conversation,
-    /// It was open before the agent.
-    is_joined: bool,
-    pairing: Pairing,
-    process: ProcessKey,
-    program: ProgramKey,
-    /// [`Identity::changes`] when `program` was asked for.
-    changes: u64,
-    held: Held,
-    tally: Tally,
-    /// The kernel side was told to capture nothing.
-    is_told: bool,
-    /// The kernel side was told not to follow it any more.
-    is_excluded: bool,
-    needless: Needless,
-    /// Received segments that wait for the record of a send.
-    waiting: Vec<Segment<'static>>,
-    /// The connection's end, which waits for it too.
-    waiting_end: Option<Closed>,
-}
+use talk::Talk;
 
 /// All stages.
 pub struct Pipeline {
@@ -65,6 +40,7 @@ pub struct Pipeline {
     identity: Identity,
     series: Series,
     processes: FastMap<ProgramKey, ProcessKey>,
+    asked: Asked,
     listeners: Listeners,
     /// Processes that were found to be excluded, or are not any more, for the edge to tell the kernel side.
     excluded: Vec<(u32, bool)>,
@@ -89,6 +65,7 @@ impl Pipeline {
             identity: Identity::without(exclusions),
             series: Series::new(settings),
             processes: FastMap::default(),
+            asked: Asked::default(),
             listeners: Listeners::default(),
             excluded: Vec::new(),
             losses: [0; LOSS_REASONS.len()],
@@ -140,10 +117,12 @@ impl Pipeline {
     /// The process of a record, if the pipeline [wants its facts](Self::wants_facts).
     pub fn unnamed(&mut self, record: &Record<'_>) -> Option<u32> {
         let pid = record.pid()?;
-        if let Record::Segment(segment) = record
-            && let Some(program) = self.held(segment.connection, pid)
-            && program != Identity::unknown()
-        {
+        let known = match record {
+            Record::Segment(segment) => self.held(segment.connection, pid),
+            Record::Closed(closed) => self.held(closed.connection, pid),
+            _ => self.asked(pid).map(|(program, _)| program),
+        };
+        if known.is_some_and(|program| program != Identity::unknown()) {
             return None;
         }
         self.wants_facts(pid).then_some(pid)

@@ -1,17 +1,15 @@
 //! The life of a connection in the pipeline: it begins, changes hands, catches up with the kernel, ends.
 
 use super::{
-    Pipeline, Talk,
+    Pipeline,
     account::error_type,
-    held::Held,
     segment::{lose, note},
-    steer::Needless,
+    talk::{Holder, Talk},
     tally,
-    tally::Tally,
 };
 use crate::{
     connections::{Connection, ConnectionId, Direction, Role},
-    exchanges::{End, Pairing},
+    exchanges::End,
     protocol::conversation::{Conversation, Moment},
     records::{Address, Adopted, Closed, ConnectFailed, Opened, Table},
     series::ProcessKey,
@@ -56,24 +54,24 @@ impl Pipeline {
             remote,
         } = beginning;
         let (program, process) = self.process(pid);
-        let talk = Talk {
-            conversation: Conversation::new(role, is_joined),
-            is_joined,
-            pairing: Pairing::default(),
+        let holder = Holder {
             process,
             program,
             changes: self.identity.changes(),
-            held: Held::default(),
-            tally: Tally::default(),
-            is_told: false,
-            is_excluded: false,
-            needless: Needless::default(),
-            waiting: Vec::new(),
-            waiting_end: None,
         };
         let transport = remote.transport().label();
-        self.connections
-            .insert(id, Connection::new(slot, remote, pid, talk));
+        let connection = match self.connections.spare() {
+            Some(mut connection) => {
+                connection.renew(slot, remote, pid);
+                connection.talk.renew(role, is_joined, holder);
+                connection
+            }
+            None => {
+                let talk = Talk::new(role, is_joined, holder);
+                Box::new(Connection::new(slot, remote, pid, talk))
+            }
+        };
+        self.connections.insert(id, connection);
         self.series.connection_active(process, role, transport, 1);
         if is_joined {
             self.series.adopted(process, role, transport);
@@ -282,6 +280,8 @@ impl Pipeline {
         }
         let transport = end.remote.transport().label();
         series.connection_active(process, end.role, transport, -1);
+        connection.talk.trim();
+        self.connections.keep(connection);
     }
 
     /// Takes over what the kernel counted: bytes whose records were lost, and segments sent again.

@@ -1,7 +1,10 @@
 //! Programs in the pipeline: the series of each, which are excluded, and what becomes of what an ended one leaves.
 
 use super::Pipeline;
-use crate::{identity::ProgramKey, series::ProcessKey};
+use crate::{
+    identity::{Identity, ProgramKey},
+    series::ProcessKey,
+};
 use std::collections::BTreeSet;
 
 /// Processes of which the kernel side is to be told that they are excluded, at most; one that finds no room is told when
@@ -11,9 +14,57 @@ const EXCLUDED_MAX: usize = 4096;
 /// The holder of a connection whose holder is not known.
 const NO_PID: u32 = 0;
 
+/// Processes of which the answer is remembered, a power of two: those that open connections at a time.
+const ASKED_CELLS: usize = 8;
+
+/// Who was asked for lately. A pid has one cell where it can be.
+#[derive(Debug, Default)]
+pub(super) struct Asked([Option<Answer>; ASKED_CELLS]);
+
+/// Whose series those of a process are; neither nobody's nor an excluded program's.
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    pid: u32,
+    /// [`Identity::changes`] then: it holds as long as they stay.
+    changes: u64,
+    program: ProgramKey,
+    process: ProcessKey,
+}
+
+impl Asked {
+    fn cell(&mut self, pid: u32) -> &mut Option<Answer> {
+        let Self(cells) = self;
+        &mut cells[pid as usize % ASKED_CELLS]
+    }
+}
+
 impl Pipeline {
     /// The series of the program that a process belongs to.
     pub(super) fn process(&mut self, pid: u32) -> (ProgramKey, ProcessKey) {
+        if let Some(known) = self.asked(pid) {
+            return known;
+        }
+        let (program, process) = self.look_up(pid);
+        if program != Identity::unknown() && process != ProcessKey::EXCLUDED {
+            *self.asked.cell(pid) = Some(Answer {
+                pid,
+                changes: self.identity.changes(),
+                program,
+                process,
+            });
+        }
+        (program, process)
+    }
+
+    /// The same, if it was asked for lately and nothing was learnt since.
+    pub(super) fn asked(&mut self, pid: u32) -> Option<(ProgramKey, ProcessKey)> {
+        let changes = self.identity.changes();
+        let answer = self.asked.cell(pid).as_ref()?;
+        let holds = answer.pid == pid && answer.changes == changes;
+        holds.then_some((answer.program, answer.process))
+    }
+
+    fn look_up(&mut self, pid: u32) -> (ProgramKey, ProcessKey) {
         let program = self.identity.program(pid);
         let process = self.series_of(program);
         if process == ProcessKey::EXCLUDED

@@ -17,6 +17,8 @@ pub(super) struct Tally {
     socket_bytes: [u64; 2],
     protocol: &'static str,
     accounts: [Account; 2],
+    /// Something was added since the last time.
+    is_due: bool,
     /// See [`list`].
     is_listed: bool,
 }
@@ -40,7 +42,9 @@ pub(super) fn moved(
         tell(connection, series);
         connection.talk.tally.role = role;
     }
-    *of(&mut connection.talk.tally.socket_bytes, direction) += bytes;
+    let tally = &mut connection.talk.tally;
+    tally.is_due = true;
+    *of(&mut tally.socket_bytes, direction) += bytes;
 }
 
 /// Bytes were read as a protocol's.
@@ -55,7 +59,9 @@ pub(super) fn account(
         tell(connection, series);
         connection.talk.tally.protocol = protocol;
     }
-    of(&mut connection.talk.tally.accounts, direction).add(account);
+    let tally = &mut connection.talk.tally;
+    tally.is_due = true;
+    of(&mut tally.accounts, direction).add(account);
 }
 
 /// Tells the series. To be called before the connection goes over to another process.
@@ -67,8 +73,12 @@ pub(super) fn tell(connection: &mut Connection<Talk>, series: &mut Series) {
         socket_bytes,
         protocol,
         accounts,
+        is_due,
         is_listed: _,
     } = tally;
+    if !std::mem::take(is_due) {
+        return;
+    }
     let told = std::mem::take(socket_bytes).into_iter();
     let told = told.zip(std::mem::take(accounts));
     for (direction, (bytes, account)) in Direction::BOTH.into_iter().zip(told) {
@@ -87,6 +97,16 @@ pub(super) fn list(
 ) {
     if !std::mem::replace(&mut connection.talk.tally.is_listed, true) {
         listed.push(id);
+    }
+}
+
+impl Tally {
+    /// Of a connection on which nothing has moved.
+    pub(super) fn new(role: Role) -> Self {
+        Self {
+            role,
+            ..Self::default()
+        }
     }
 }
 
