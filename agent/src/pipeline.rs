@@ -33,6 +33,7 @@ use listeners::Listeners;
 use programs::Asked;
 pub use steer::{Steer, Unsteered};
 use talk::Talk;
+use tally::Left;
 
 /// All stages.
 pub struct Pipeline {
@@ -49,6 +50,7 @@ pub struct Pipeline {
     waiting: Vec<ConnectionId>,
     /// Connections that have moved bytes of which the series were not told.
     tallied: Vec<ConnectionId>,
+    left: Left,
     now_ns: u64,
 }
 
@@ -71,6 +73,7 @@ impl Pipeline {
             losses: [0; LOSS_REASONS.len()],
             waiting: Vec::new(),
             tallied: Vec::new(),
+            left: Left::default(),
             now_ns: 0,
         }
     }

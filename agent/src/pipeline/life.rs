@@ -256,7 +256,7 @@ impl Pipeline {
             return;
         };
         let series = &mut self.series;
-        tally::tell(&mut connection, series);
+        self.left.take(&mut connection, series);
         let talk = &mut connection.talk;
         let moment = Moment {
             begin_ns: 0,
