@@ -1,8 +1,12 @@
 //! Connections: two byte streams each, put in order, with what is missing made visible.
 
-pub use crate::records::{ConnectionId, Direction, Role};
+mod table;
+#[cfg(test)]
+mod tests;
 
-use crate::hash::FastMap;
+pub use crate::records::{ConnectionId, Direction, Role};
+pub use table::Connections;
+
 use crate::records::{Address, Segment, Transport};
 
 /// The next piece of one direction's stream, in order and without holes: what was not seen has its length.
@@ -130,6 +134,20 @@ impl<T> Connection<T> {
         }
     }
 
+    /// Another connection takes its place, of which nothing was read yet; its `talk` is the caller's to renew.
+    pub fn renew(&mut self, slot: Option<u32>, remote: Address, pid: u32) {
+        let Self {
+            slot: own_slot,
+            remote: own_remote,
+            pid: own_pid,
+            retransmits,
+            talk: _,
+            streams,
+        } = self;
+        (*own_slot, *own_remote, *own_pid) = (slot, remote, pid);
+        (*retransmits, *streams) = (0, [Stream::default(); 2]);
+    }
+
     /// What it goes over.
     pub fn transport(&self) -> Transport {
         self.remote.transport()
@@ -184,205 +202,5 @@ impl Ended {
             Direction::Transmit => transmit,
         };
         stream.add(segment).length_bytes()
-    }
-}
-
-/// All connections that are open, and those that ended a moment ago. As many as the kernel's table has
-/// places; it refuses what is beyond, and counts it.
-#[derive(Debug)]
-pub struct Connections<T> {
-    /// Where each is. A large value in the map itself would leave as much room unused.
-    open: FastMap<ConnectionId, u32>,
-    places: Vec<Option<Box<Connection<T>>>>,
-    free: Vec<u32>,
-    /// What was asked for last: a record is asked for more than once.
-    last: Option<(ConnectionId, u32)>,
-    /// When each of those that ended did, oldest first.
-    ended: std::collections::VecDeque<(u64, ConnectionId)>,
-    recent: FastMap<ConnectionId, Ended>,
-}
-
-impl<T> Default for Connections<T> {
-    fn default() -> Self {
-        Self {
-            open: FastMap::default(),
-            places: Vec::new(),
-            free: Vec::new(),
-            last: None,
-            ended: Default::default(),
-            recent: Default::default(),
-        }
-    }
-}
-
-impl<T> Connections<T> {
-    /// An open connection.
-    pub fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection<T>> {
-        let place = match self.last {
-            Some((last, place)) if last == id => place,
-            _ => *self.open.get(&id)?,
-        };
-        self.last = Some((id, place));
-        self.places.get_mut(place as usize)?.as_deref_mut()
-    }
-
-    /// Whether it is open.
-    pub fn contains(&self, id: ConnectionId) -> bool {
-        self.open.contains_key(&id)
-    }
-
-    /// Whether it ended a moment ago.
-    pub fn has_ended(&self, id: ConnectionId) -> bool {
-        self.recent.contains_key(&id)
-    }
-
-    /// What is left of a connection that ended a moment ago.
-    pub fn ended_mut(&mut self, id: ConnectionId) -> Option<&mut Ended> {
-        self.recent.get_mut(&id)
-    }
-
-    /// Takes up a connection.
-    pub fn insert(&mut self, id: ConnectionId, connection: Connection<T>) {
-        let connection = Some(Box::new(connection));
-        let place = self.free.pop();
-        let place = match place.and_then(|place| self.places.get_mut(place as usize)) {
-            Some(empty) => {
-                *empty = connection;
-                place.unwrap_or_default()
-            }
-            None => {
-                self.places.push(connection);
-                // The kernel's table has 32 bits for them too.
-                u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
-            }
-        };
-        self.open.insert(id, place);
-    }
-
-    /// Lets go of a connection at whose end the process was `role`.
-    pub fn remove(&mut self, id: ConnectionId, role: Role, time_ns: u64) -> Option<Connection<T>> {
-        let place = self.open.remove(&id)?;
-        self.last = None;
-        self.free.push(place);
-        let connection = *self.places.get_mut(place as usize)?.take()?;
-        self.ended.push_back((time_ns, id));
-        let streams = connection.streams;
-        self.recent.insert(id, Ended { role, streams });
-        Some(connection)
-    }
-
-    /// Forgets the connections that ended [`MEMORY_NS`] ago.
-    pub fn tick(&mut self, now_ns: u64) {
-        let is_old =
-            |(ended_ns, _): &mut (u64, ConnectionId)| ended_ns.saturating_add(MEMORY_NS) <= now_ns;
-        while let Some((_, id)) = self.ended.pop_front_if(is_old) {
-            self.recent.remove(&id);
-        }
-    }
-
-    /// All open connections, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Connection<T>)> {
-        self.open.iter().filter_map(|(id, place)| {
-            let connection = self.places.get(*place as usize)?.as_deref()?;
-            Some((*id, connection))
-        })
-    }
-
-    /// How many are open.
-    pub fn len(&self) -> usize {
-        self.open.len()
-    }
-
-    /// Whether none is open.
-    pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::borrow::Cow;
-
-    fn segment(position: u64, length_bytes: u32, content: &'static [u8]) -> Segment<'static> {
-        Segment {
-            connection: ConnectionId(1),
-            direction: Direction::Receive,
-            position,
-            other_position: 0,
-            length_bytes,
-            begin_ns: 0,
-            time_ns: 0,
-            turn: 0,
-            pid: 1,
-            transport: Transport::Tcp,
-            overtakes: false,
-            after_end: false,
-            content: Cow::Borrowed(content),
-        }
-    }
-
-    fn connection() -> Connection<()> {
-        Connection::new(None, Address::unknown(Transport::Tcp), 1, ())
-    }
-
-    #[test]
-    fn a_gap_is_as_long_as_the_positions_say() {
-        let mut connection = connection();
-        let first = segment(0, 3, b"abc");
-        assert_eq!(
-            connection.add(&first).iter().collect::<Vec<_>>(),
-            [Piece::Bytes(b"abc")]
-        );
-        let third = segment(10, 8, b"defg");
-        assert_eq!(
-            connection.add(&third).iter().collect::<Vec<_>>(),
-            [Piece::Lost(7), Piece::Bytes(b"defg"), Piece::Unseen(4)]
-        );
-        assert_eq!(connection.position(Direction::Receive), 18);
-        assert_eq!(connection.position(Direction::Transmit), 0);
-    }
-
-    #[test]
-    fn the_kernel_count_reveals_a_lost_tail() {
-        let mut connection = connection();
-        connection.add(&segment(0, 5, b""));
-        assert_eq!(connection.advance(Direction::Receive, 5), 0);
-        assert_eq!(connection.advance(Direction::Receive, 9), 4);
-        assert_eq!(connection.advance(Direction::Receive, 9), 0);
-    }
-
-    #[test]
-    fn content_never_exceeds_the_length() {
-        let mut connection = connection();
-        let lying = segment(u64::MAX - 1, 2, b"abcd");
-        let pieces = connection.add(&lying);
-        assert_eq!((pieces.content, pieces.unseen_bytes), (&b"ab"[..], 0));
-    }
-
-    #[test]
-    fn what_the_count_has_told_is_not_told_again() {
-        let mut connection = connection();
-        assert_eq!(connection.advance(Direction::Receive, 6), 6);
-        assert_eq!(connection.add(&segment(0, 6, b"abcdef")).length_bytes(), 0);
-        let rest = segment(4, 5, b"efgh");
-        let pieces = connection.add(&rest);
-        assert_eq!(
-            (pieces.lost_bytes, pieces.content, pieces.unseen_bytes),
-            (0, &b"gh"[..], 1)
-        );
-        assert_eq!(connection.position(Direction::Receive), 9);
-    }
-
-    #[test]
-    fn an_ended_connection_is_remembered_for_a_while() {
-        let mut connections = Connections::default();
-        let id = ConnectionId(7);
-        connections.insert(id, connection());
-        assert!(connections.remove(id, Role::Server, 10).is_some());
-        connections.tick(10 + MEMORY_NS - 1);
-        assert!(connections.has_ended(id) && !connections.contains(id));
-        connections.tick(10 + MEMORY_NS);
-        assert!(!connections.has_ended(id));
     }
 }

@@ -1,6 +1,7 @@
 //! Exchanges: one request and its response, paired and timed, for all protocols alike.
 
 mod open;
+mod reuse;
 #[cfg(test)]
 mod tests;
 mod turns;

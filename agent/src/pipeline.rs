@@ -14,56 +14,26 @@ mod held;
 mod life;
 mod listeners;
 mod order;
+mod programs;
+mod segment;
 mod steer;
+mod talk;
 mod tally;
 #[cfg(test)]
 mod tests;
 
 use crate::{
-    connections::{Connection, ConnectionId, Connections, Direction, Role},
-    exchanges::{End, Finding, Pairing},
+    connections::{Connection, ConnectionId, Connections},
     hash::FastMap,
     identity::{Exclusions, Identity, ProgramKey},
-    protocol::{
-        Loss, Piece,
-        conversation::{Conversation, Moment, Reading},
-    },
-    records::{Address, Closed, LOSS_REASONS, LOSSES_IN_BYTES, Record, Segment},
+    records::{LOSS_REASONS, LOSSES_IN_BYTES, Record, Segment},
     series::{ProcessKey, Series, Settings, Snapshot},
 };
-use held::Held;
-use life::Beginning;
 use listeners::Listeners;
-use steer::{Needless, steer_capture};
+use programs::Asked;
 pub use steer::{Steer, Unsteered};
-use tally::Tally;
-
-/// Processes of which the kernel side is to be told that they are excluded, at most; one that finds no room is told when
-/// it opens its next connection.
-const EXCLUDED_MAX: usize = 4096;
-
-/// What the stages keep with a connection.
-struct Talk {
-    conversation: Conversation,
-    /// It was open before the agent.
-    is_joined: bool,
-    pairing: Pairing,
-    process: ProcessKey,
-    program: ProgramKey,
-    /// [`Identity::changes`] when `program` was asked for.
-    changes: u64,
-    held: Held,
-    tally: Tally,
-    /// The kernel side was told to capture nothing.
-    is_told: bool,
-    /// The kernel side was told not to follow it any more.
-    is_excluded: bool,
-    needless: Needless,
-    /// Received segments that wait for the record of a send.
-    waiting: Vec<Segment<'static>>,
-    /// The connection's end, which waits for it too.
-    waiting_end: Option<Closed>,
-}
+use talk::Talk;
+use tally::Left;
 
 /// All stages.
 pub struct Pipeline {
@@ -71,6 +41,7 @@ pub struct Pipeline {
     identity: Identity,
     series: Series,
     processes: FastMap<ProgramKey, ProcessKey>,
+    asked: Asked,
     listeners: Listeners,
     /// Processes that were found to be excluded, or are not any more, for the edge to tell the kernel side.
     excluded: Vec<(u32, bool)>,
@@ -79,6 +50,7 @@ pub struct Pipeline {
     waiting: Vec<ConnectionId>,
     /// Connections that have moved bytes of which the series were not told.
     tallied: Vec<ConnectionId>,
+    left: Left,
     now_ns: u64,
 }
 
@@ -95,11 +67,13 @@ impl Pipeline {
             identity: Identity::without(exclusions),
             series: Series::new(settings),
             processes: FastMap::default(),
+            asked: Asked::default(),
             listeners: Listeners::default(),
             excluded: Vec::new(),
             losses: [0; LOSS_REASONS.len()],
             waiting: Vec::new(),
             tallied: Vec::new(),
+            left: Left::default(),
             now_ns: 0,
         }
     }
@@ -150,22 +124,24 @@ impl Pipeline {
 
     /// The process of a record, if the pipeline [wants its facts](Self::wants_facts).
     pub fn unnamed(&mut self, record: &Record<'_>) -> Option<u32> {
-        if let Record::Segment(segment) = record {
-            return self.unnamed_of(segment);
-        }
         let pid = record.pid()?;
-        self.wants_facts(pid).then_some(pid)
+        let known = match record {
+            Record::Segment(segment) => self.held(segment.connection, pid),
+            Record::Closed(closed) => self.held(closed.connection, pid),
+            _ => self.asked(pid).map(|(program, _)| program),
+        };
+        self.unnamed_but(known, pid)
     }
 
     /// The same of a segment.
     pub fn unnamed_of(&mut self, segment: &Segment<'_>) -> Option<u32> {
-        let pid = segment.pid;
-        if let Some(program) = self.held(segment.connection, pid)
-            && program != Identity::unknown()
-        {
-            return None;
-        }
-        (pid != 0 && self.wants_facts(pid)).then_some(pid)
+        let known = self.held(segment.connection, segment.pid);
+        self.unnamed_but(known, segment.pid)
+    }
+
+    fn unnamed_but(&self, known: Option<ProgramKey>, pid: u32) -> Option<u32> {
+        let is_known = pid == 0 || known.is_some_and(|program| program != Identity::unknown());
+        (!is_known && self.wants_facts(pid)).then_some(pid)
     }
 
     /// The program of a connection, if that process holds it and nothing was learnt since that was last looked at.
@@ -226,146 +202,6 @@ impl Pipeline {
         self.series.snapshot(self.now_ns)
     }
 
-    /// The series of the program that a process belongs to.
-    fn process(&mut self, pid: u32) -> (ProgramKey, ProcessKey) {
-        let program = self.identity.program(pid);
-        let process = self.series_of(program);
-        if process == ProcessKey::EXCLUDED
-            && self.excluded.len() < EXCLUDED_MAX
-            && self.identity.is_alive(pid)
-        {
-            self.excluded.push((pid, true));
-        }
-        (program, process)
-    }
-
-    /// A process has ended, or runs another program: whether that one is excluded is not known yet.
-    fn forget_excluded(&mut self, pid: u32) {
-        if self.identity.has_exclusions() {
-            self.excluded.retain(|(other, _)| *other != pid);
-            self.excluded.push((pid, false));
-        }
-    }
-
-    /// The processes that were found to be excluded since the last call, or are not any more, in this order.
-    pub fn drain_excluded(&mut self) -> Vec<(u32, bool)> {
-        std::mem::take(&mut self.excluded)
-    }
-
-    /// How many processes are excluded, of those that would be measured.
-    pub fn excluded(&self) -> usize {
-        self.identity.excluded()
-    }
-
-    fn series_of(&mut self, program: ProgramKey) -> ProcessKey {
-        if self.identity.is_excluded(program) {
-            return ProcessKey::EXCLUDED;
-        }
-        if !self.processes.contains_key(&program) {
-            // One that had its pid may have ended since the last tick.
-            self.end_programs();
-        }
-        let (identity, series) = (&self.identity, &mut self.series);
-        *self
-            .processes
-            .entry(program)
-            .or_insert_with(|| series.add_process(identity.labels(program)))
-    }
-
-    fn segment(&mut self, segment: &Segment<'_>, steer: &mut impl Steer) {
-        let (id, direction) = (segment.connection, segment.direction);
-        self.now_ns = self.now_ns.max(segment.time_ns);
-        if self.held(id, segment.pid).is_none() {
-            // A process that runs another program now, or another one with its pid, is another one too.
-            if self.connections.contains(id) {
-                self.hand_over(id, segment.pid);
-            } else if !self.take_up(segment) {
-                return;
-            }
-        }
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        let role = connection.talk.conversation.role();
-        let transport = connection.transport().label();
-        // What the other direction moved before, and was not told, is lost.
-        let other = direction.opposite();
-        let lost_bytes = connection.advance(other, segment.other_position);
-        lose(
-            connection,
-            &mut self.series,
-            other,
-            lost_bytes,
-            segment.time_ns,
-        );
-        let pieces = connection.add(segment);
-        let pieces = connection.talk.needless.hide(segment, pieces);
-        let moment = Moment {
-            begin_ns: segment.begin_ns,
-            time_ns: segment.time_ns,
-            turn: segment.turn,
-        };
-        for piece in pieces.iter() {
-            if let Piece::Lost(bytes) = piece {
-                lose(
-                    connection,
-                    &mut self.series,
-                    direction,
-                    bytes,
-                    moment.time_ns,
-                );
-            } else {
-                read(connection, &mut self.series, direction, piece, moment);
-            }
-        }
-        let seen_bytes = pieces.seen_bytes();
-        tally::moved(connection, &mut self.series, role, direction, seen_bytes);
-        tally::list(&mut self.tallied, id, connection);
-        let now_role = connection.talk.conversation.role();
-        if now_role != role {
-            let process = connection.talk.process;
-            self.series.connection_active(process, role, transport, -1);
-            self.series
-                .connection_active(process, now_role, transport, 1);
-        }
-        steer_capture(id, connection, direction, steer);
-    }
-
-    /// Bytes on a connection that is not open here: it has ended, or the record of its beginning was lost
-    /// and it is open from now on, which the result tells.
-    fn take_up(&mut self, segment: &Segment<'_>) -> bool {
-        let id = segment.connection;
-        if let Some(ended) = self.connections.ended_mut(id) {
-            let (role, bytes) = (ended.role, ended.add(segment));
-            self.stray(segment, role, bytes);
-            return false;
-        }
-        if segment.after_end {
-            self.stray(segment, Role::Unknown, segment.length_bytes.into());
-            return false;
-        }
-        let beginning = Beginning {
-            slot: None,
-            role: Role::Unknown,
-            is_joined: true,
-            pid: segment.pid,
-            remote: Address::unknown(segment.transport),
-        };
-        self.open_unknown(id, beginning);
-        true
-    }
-
-    /// Bytes on a connection that ended a moment ago: what had arrived before a reset may still be read, and
-    /// a send that is answered by a reset ends after the connection.
-    fn stray(&mut self, segment: &Segment<'_>, role: Role, bytes: u64) {
-        let (_, process) = self.process(segment.pid);
-        let transport = segment.transport.label();
-        self.series
-            .socket_bytes(process, role, transport, segment.direction, bytes);
-        self.series
-            .payload(process, "lost", "", segment.direction, bytes);
-    }
-
     fn lost(&mut self, totals: [u64; LOSS_REASONS.len()]) {
         for (at, (total, before)) in totals.into_iter().zip(&mut self.losses).enumerate() {
             let more = total.saturating_sub(*before);
@@ -387,97 +223,5 @@ impl Pipeline {
         self.tell_all();
         self.end_programs();
         self.series.tick(self.now_ns);
-    }
-}
-
-/// Bytes whose records were lost.
-fn lose(
-    connection: &mut Connection<Talk>,
-    series: &mut Series,
-    direction: Direction,
-    lost_bytes: u64,
-    time_ns: u64,
-) {
-    if lost_bytes == 0 {
-        return;
-    }
-    let role = connection.talk.conversation.role();
-    tally::moved(connection, series, role, direction, lost_bytes);
-    let moment = Moment {
-        begin_ns: 0,
-        time_ns,
-        turn: 0,
-    };
-    read(
-        connection,
-        series,
-        direction,
-        Piece::Lost(lost_bytes),
-        moment,
-    );
-}
-
-/// One piece through conversation and pairing into the series.
-fn read(
-    connection: &mut Connection<Talk>,
-    series: &mut Series,
-    direction: Direction,
-    piece: Piece<'_>,
-    moment: Moment,
-) {
-    let remote = &connection.remote;
-    let Talk {
-        conversation,
-        is_joined,
-        pairing,
-        process,
-        held,
-        ..
-    } = &mut connection.talk;
-    let process = *process;
-    let protocol_before = conversation.protocol();
-    let Reading { moved, kept } = conversation.read(direction, piece, moment, &mut |heard| {
-        let end = End {
-            role: heard.role,
-            protocol: heard.protocol,
-            remote,
-        };
-        pairing.step(heard, remote, &mut |finding| {
-            note(series, process, end, finding)
-        });
-    });
-    let is_lost = matches!(piece, Piece::Lost(_));
-    match conversation.speaker(direction) {
-        Some(speaker) if !conversation.protocol().is_empty() => {
-            pairing.moved(speaker, moment, is_lost);
-        }
-        _ if conversation.is_settled() => {}
-        _ if is_lost => pairing.missed(Loss::Gap),
-        // Of what was there before the agent nobody expects to see the beginning.
-        _ if !*is_joined && matches!(piece, Piece::Unseen(_)) => pairing.missed(Loss::Unseen),
-        _ => {}
-    }
-    // With this piece the protocol may have been found, or have ended.
-    let protocol = match protocol_before {
-        "" => conversation.protocol(),
-        known => known,
-    };
-    if let Some(kept) = kept {
-        held.tell(series, process, protocol, kept);
-    }
-    let kept_bytes = piece.length_bytes().saturating_sub(moved.bytes());
-    Held::keep(series, process, direction, kept_bytes);
-    tally::account(connection, series, protocol, direction, moved);
-}
-
-/// A finding becomes counts.
-fn note(series: &mut Series, process: ProcessKey, end: End<'_>, finding: Finding<'_>) {
-    match finding {
-        Finding::Active(method, delta) => series.active_requests(process, end.role, method, delta),
-        Finding::Finished(exchange) => series.exchange(process, &exchange),
-        Finding::Unanswered(reason, count) => {
-            series.unanswered(process, end.protocol, end.role, reason, count);
-        }
-        Finding::Unpaired(reason) => series.unpaired(process, end.protocol, end.role, reason),
     }
 }

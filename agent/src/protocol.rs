@@ -146,6 +146,12 @@ pub trait Protocol: Send {
 
     /// The connection ended: ends what ends with it (a body without a length).
     fn close(&mut self, emit: &mut dyn FnMut(Message<'_>));
+
+    /// Another connection begins: as new, but for memory that it has.
+    fn renew(&mut self, start: Start);
+
+    /// The connection has ended, and the next one may come late: gives back memory that is more than a usual one wants.
+    fn trim(&mut self);
 }
 
 /// A protocol as the list knows it.

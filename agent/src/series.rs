@@ -2,6 +2,7 @@
 
 mod accept;
 pub mod catalogue;
+mod counted;
 mod family;
 mod histogram;
 mod http;
@@ -24,10 +25,11 @@ pub use snapshot::{Family, Point, Sample, Snapshot, UnknownMetric, Value};
 use crate::connections::{Direction, Role};
 use accept::Accept;
 use catalogue::named;
+use counted::Counter;
 use family::Key;
 use http::{ClientKey, ServerKey};
 use labels::Words;
-use plain::{Gauge, Plain, PlainFamily, PlainLabels};
+use plain::{Gauge, Plain, PlainLabels};
 use process::{Owner, Process, Processes};
 use recent::Recent;
 use std::sync::Arc;
@@ -126,7 +128,7 @@ impl Series {
     ) {
         self.add(
             process,
-            |plain| &mut plain.unanswered,
+            Counter::Unanswered,
             [protocol, role.label(), reason],
             count,
         );
@@ -142,7 +144,7 @@ impl Series {
     ) {
         self.add(
             process,
-            |plain| &mut plain.unpaired,
+            Counter::Unpaired,
             [protocol, role.label(), reason],
             1,
         );
@@ -166,12 +168,7 @@ impl Series {
 
     /// A connection was accepted or made.
     pub fn connection_opened(&mut self, process: ProcessKey, role: Role, transport: &'static str) {
-        self.add(
-            process,
-            |plain| &mut plain.opened,
-            [role.label(), transport, ""],
-            1,
-        );
+        self.add(process, Counter::Opened, [role.label(), transport, ""], 1);
     }
 
     /// A connection could not be made. `error_type` names the error, as `refused`.
@@ -184,7 +181,7 @@ impl Series {
     ) {
         self.add(
             process,
-            |plain| &mut plain.failed,
+            Counter::Failed,
             [role.label(), transport, error_type],
             1,
         );
@@ -192,12 +189,7 @@ impl Series {
 
     /// A connection was open before it was first seen.
     pub fn adopted(&mut self, process: ProcessKey, role: Role, transport: &'static str) {
-        self.add(
-            process,
-            |plain| &mut plain.adopted,
-            [role.label(), transport, ""],
-            1,
-        );
+        self.add(process, Counter::Adopted, [role.label(), transport, ""], 1);
     }
 
     /// A client's connection was made in `duration_ns`.
@@ -230,7 +222,7 @@ impl Series {
     ) {
         self.add(
             process,
-            |plain| &mut plain.socket_bytes,
+            Counter::SocketBytes,
             [direction.label(), role.label(), transport],
             bytes,
         );
@@ -247,23 +239,18 @@ impl Series {
         let direction = direction.label();
         self.add(
             process,
-            |plain| &mut plain.datagrams,
+            Counter::Datagrams,
             [direction, "udp", ""],
             datagrams,
         );
-        self.add(
-            process,
-            |plain| &mut plain.socket_bytes,
-            [direction, "", "udp"],
-            bytes,
-        );
+        self.add(process, Counter::SocketBytes, [direction, "", "udp"], bytes);
     }
 
     /// TCP segments were sent again.
     pub fn retransmits(&mut self, process: ProcessKey, role: Role, segments: u64) {
         self.add(
             process,
-            |plain| &mut plain.retransmits,
+            Counter::Retransmits,
             [role.label(), "", ""],
             segments,
         );
@@ -280,7 +267,7 @@ impl Series {
     ) {
         self.add(
             process,
-            |plain| &mut plain.payload,
+            Counter::Payload,
             [outcome, protocol, direction.label()],
             bytes,
         );
@@ -316,17 +303,11 @@ impl Series {
         snapshot
     }
 
-    fn add(
-        &mut self,
-        process: ProcessKey,
-        family: fn(&mut Plain) -> &mut PlainFamily,
-        labels: PlainLabels,
-        n: u64,
-    ) {
-        let Some(Process { owner, .. }) = self.processes.get_mut(process) else {
+    fn add(&mut self, process: ProcessKey, counter: Counter, labels: PlainLabels, n: u64) {
+        let Some(known) = self.processes.get_mut(process) else {
             return self.late(process);
         };
-        family(&mut self.plain).add(&mut self.words, owner, labels, n);
+        self.plain.count(&mut self.words, known, counter, labels, n);
     }
 
     fn shift(&mut self, process: ProcessKey, gauge: Gauge, labels: PlainLabels, delta: i64) {

@@ -13,7 +13,11 @@ pub struct Told {
     pub settled: u64,
     /// Stretches that need not be copied.
     pub skips: u64,
+    ticked_ns: u64,
 }
+
+/// Between two ticks, as at the live edge.
+const TICK_NS: u64 = 1_000_000_000;
 
 impl Steer for Told {
     fn capture_nothing(&mut self, _: u32, _: ConnectionId) {
@@ -51,4 +55,13 @@ pub fn drain(batch: &Batch, pipeline: &mut Pipeline, told: &mut Told) -> u64 {
         pipeline.push(record, told);
     }
     strange
+}
+
+/// Lets the pipeline know that time has passed, as the live edge does each second.
+#[inline(never)]
+pub fn tick(time_ns: u64, pipeline: &mut Pipeline, told: &mut Told) {
+    if time_ns.saturating_sub(told.ticked_ns) >= TICK_NS {
+        told.ticked_ns = time_ns;
+        pipeline.push(Record::Tick { time_ns }, told);
+    }
 }

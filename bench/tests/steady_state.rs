@@ -8,7 +8,7 @@ use sockmeter_bench::{
     case::{Case, Ends, Head},
     counted,
     counting::{Counting, heap},
-    intake::{Told, drain},
+    intake::{Told, drain, tick},
     traffic::Traffic,
 };
 
@@ -16,6 +16,7 @@ use sockmeter_bench::{
 static ALLOCATOR: Counting = Counting;
 
 const EXCHANGES: u64 = 2000;
+const WARM_UP: u64 = 12_000;
 
 const SERVER: Case = Case {
     connections: 16,
@@ -27,7 +28,11 @@ const SERVER: Case = Case {
     new_connections: false,
 };
 
-/// Allocations and bytes of the second half of the exchanges of a case, all of which have to be counted.
+/// Exchanges between two ticks, so that connections which have ended are forgotten as fast as others do.
+const TICK_EXCHANGES: u64 = 500;
+
+/// Allocations and bytes of the last [`EXCHANGES`] of a case, all of which have to be counted. Before them as many
+/// happen as it takes until the tables of what has ended are as large as they will be.
 fn allocated(case: &Case) -> (u64, u64) {
     let mut pipeline = Pipeline::new(Settings::default());
     let mut told = Told::default();
@@ -35,20 +40,24 @@ fn allocated(case: &Case) -> (u64, u64) {
     for record in traffic.processes() {
         pipeline.push(record, &mut told);
     }
-    let (mut first, mut second) = (Batch::default(), Batch::default());
-    traffic.open(case.connections, &mut first);
-    traffic.exchanges(EXCHANGES, &mut first);
-    traffic.exchanges(EXCHANGES, &mut second);
-    assert_eq!(drain(&first, &mut pipeline, &mut told), 0);
-    let before = heap();
-    assert_eq!(drain(&second, &mut pipeline, &mut told), 0);
-    let after = heap();
+    let mut batch = Batch::default();
+    traffic.open(case.connections, &mut batch);
+    let mut measured = (0, 0);
+    while traffic.made() < WARM_UP + EXCHANGES {
+        traffic.exchanges(TICK_EXCHANGES, &mut batch);
+        let before = heap();
+        assert_eq!(drain(&batch, &mut pipeline, &mut told), 0);
+        tick(traffic.now_ns(), &mut pipeline, &mut told);
+        let after = heap();
+        if traffic.made() > WARM_UP {
+            measured.0 += after.allocations - before.allocations;
+            measured.1 += after.allocated_bytes - before.allocated_bytes;
+        }
+        batch.clear();
+    }
     let seen = if case.ends == Ends::Both { 2 } else { 1 };
-    assert_eq!(counted::exchanges(&mut pipeline), seen * 2 * EXCHANGES);
-    (
-        after.allocations - before.allocations,
-        after.allocated_bytes - before.allocated_bytes,
-    )
+    assert_eq!(counted::exchanges(&mut pipeline), seen * traffic.made());
+    measured
 }
 
 #[test]
@@ -78,13 +87,27 @@ fn paths_without_end_allocate_nothing_once_the_routes_are_taken() {
 }
 
 #[test]
-fn a_new_connection_is_seen_by_the_counting_allocator() {
-    let case = Case {
-        new_connections: true,
-        ..SERVER
-    };
-    let (allocations, bytes) = allocated(&case);
-    assert!(allocations >= EXCHANGES && bytes > 0, "{allocations}");
+fn an_exchange_over_a_new_connection_allocates_nothing() {
+    for ends in [Ends::Server, Ends::Client, Ends::Both] {
+        let case = Case {
+            ends,
+            new_connections: true,
+            ..SERVER
+        };
+        assert_eq!(allocated(&case), (0, 0), "{case:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_stays_open_is_seen_by_the_counting_allocator() {
+    let mut pipeline = Pipeline::new(Settings::default());
+    let mut told = Told::default();
+    let mut batch = Batch::default();
+    Traffic::new(&SERVER).open(SERVER.connections, &mut batch);
+    let before = heap();
+    drain(&batch, &mut pipeline, &mut told);
+    let allocations = heap().allocations - before.allocations;
+    assert!(allocations >= SERVER.connections.into(), "{allocations}");
 }
 
 #[test]

@@ -24,17 +24,16 @@ pub(super) fn tell_account(
         lost_bytes,
         opaque_bytes,
     } = consumed;
-    for (outcome, protocol, bytes) in [
-        ("parsed", protocol, parsed_bytes),
-        ("skipped", protocol, skipped_bytes),
-        ("unrecognised", "", unrecognised_bytes),
-        ("opaque", "", opaque_bytes),
-        ("lost", protocol, lost_bytes),
-    ] {
+    let mut tell = |outcome, protocol, bytes| {
         if bytes > 0 {
             series.payload(process, outcome, protocol, direction, bytes);
         }
-    }
+    };
+    tell("parsed", protocol, parsed_bytes);
+    tell("skipped", protocol, skipped_bytes);
+    tell("unrecognised", "", unrecognised_bytes);
+    tell("opaque", "", opaque_bytes);
+    tell("lost", protocol, lost_bytes);
 }
 
 /// The `error_type` of a connection, from the socket's error number (asm-generic/errno.h).

@@ -1,18 +1,19 @@
 //! The life of a connection in the pipeline: it begins, changes hands, catches up with the kernel, ends.
 
 use super::{
-    Pipeline, Talk, account::error_type, held::Held, lose, note, steer::Needless, tally,
-    tally::Tally,
+    Pipeline,
+    account::error_type,
+    segment::{lose, note},
+    talk::{Holder, Talk},
+    tally,
 };
 use crate::{
     connections::{Connection, ConnectionId, Direction, Role},
-    exchanges::{End, Pairing},
-    identity::ProgramKey,
+    exchanges::End,
     protocol::conversation::{Conversation, Moment},
     records::{Address, Adopted, Closed, ConnectFailed, Opened, Table},
     series::ProcessKey,
 };
-use std::collections::BTreeSet;
 
 /// How a connection begins to be known.
 pub(super) struct Beginning {
@@ -35,9 +36,6 @@ struct Ending {
     time_ns: u64,
 }
 
-/// The holder of a connection whose holder is not known.
-const NO_PID: u32 = 0;
-
 fn end_of<'a>(conversation: &Conversation, remote: &'a Address) -> End<'a> {
     End {
         role: conversation.role(),
@@ -56,24 +54,24 @@ impl Pipeline {
             remote,
         } = beginning;
         let (program, process) = self.process(pid);
-        let talk = Talk {
-            conversation: Conversation::new(role, is_joined),
-            is_joined,
-            pairing: Pairing::default(),
+        let holder = Holder {
             process,
             program,
             changes: self.identity.changes(),
-            held: Held::default(),
-            tally: Tally::default(),
-            is_told: false,
-            is_excluded: false,
-            needless: Needless::default(),
-            waiting: Vec::new(),
-            waiting_end: None,
         };
         let transport = remote.transport().label();
-        self.connections
-            .insert(id, Connection::new(slot, remote, pid, talk));
+        let connection = match self.connections.spare() {
+            Some(mut connection) => {
+                connection.renew(slot, remote, pid);
+                connection.talk.renew(role, is_joined, holder);
+                connection
+            }
+            None => {
+                let talk = Talk::new(role, is_joined, holder);
+                Box::new(Connection::new(slot, remote, pid, talk))
+            }
+        };
+        self.connections.insert(id, connection);
         self.series.connection_active(process, role, transport, 1);
         if is_joined {
             self.series.adopted(process, role, transport);
@@ -192,33 +190,6 @@ impl Pipeline {
         (talk.program, talk.process) = (program, process);
     }
 
-    /// Ends the series of programs that have no process any more. A connection of theirs that is still open
-    /// is that of the program that its process runs now (it executed another file), if `/proc` was asked what
-    /// that is, or else of somebody who has not used it yet: nobody is guessed.
-    pub(super) fn end_programs(&mut self) {
-        let ended: BTreeSet<ProgramKey> = self.identity.drain_ended().collect();
-        if ended.is_empty() {
-            return;
-        }
-        self.unlisten_all(&ended);
-        for program in &ended {
-            if let Some(process) = self.processes.remove(program) {
-                self.series.end_process(process, self.now_ns);
-            }
-        }
-        let left = self.connections.iter();
-        let mut left: Vec<_> = left
-            .filter(|(_, connection)| ended.contains(&connection.talk.program))
-            .map(|(id, connection)| (id, connection.pid))
-            .collect();
-        // So that the same records always make the same series in the same order.
-        left.sort_unstable_by_key(|(id, _)| id.0);
-        for (id, pid) in left {
-            let is_known = self.identity.is_alive(pid) && !self.identity.wants_facts(pid);
-            self.hand_over(id, if is_known { pid } else { NO_PID });
-        }
-    }
-
     pub(super) fn closed(&mut self, closed: &Closed) {
         let Closed {
             connection,
@@ -285,7 +256,7 @@ impl Pipeline {
             return;
         };
         let series = &mut self.series;
-        tally::tell(&mut connection, series);
+        self.left.take(&mut connection, series);
         let talk = &mut connection.talk;
         let moment = Moment {
             begin_ns: 0,
@@ -309,6 +280,8 @@ impl Pipeline {
         }
         let transport = end.remote.transport().label();
         series.connection_active(process, end.role, transport, -1);
+        connection.talk.trim();
+        self.connections.keep(connection);
     }
 
     /// Takes over what the kernel counted: bytes whose records were lost, and segments sent again.

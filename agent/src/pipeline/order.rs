@@ -15,6 +15,15 @@ use std::borrow::Cow;
 /// long as its peer is slow, and its process may read all the while.
 const WAITING_MAX: usize = 16;
 
+/// What waits on a connection.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// Received segments that wait for the record of a send.
+    segments: Vec<Segment<'static>>,
+    /// The connection's end, which waits for it too.
+    end: Option<Closed>,
+}
+
 impl Pipeline {
     /// Takes segments in the order in which their calls moved bytes.
     pub(super) fn ordered(&mut self, mut segment: Segment<'_>, steer: &mut impl Steer) {
@@ -23,10 +32,12 @@ impl Pipeline {
         }
         let id = segment.connection;
         let (mut waiting, mut is_ending) = (0, false);
-        if let Some(Connection { talk, .. }) = self.connections.get_mut(id) {
-            waiting = talk.waiting.len();
-            is_ending = talk.waiting_end.is_some();
-            let first = talk.waiting.first();
+        if let Some(Connection { talk, .. }) = self.connections.get_mut(id)
+            && let Some(Waiting { segments, end }) = talk.waiting.as_deref()
+        {
+            waiting = segments.len();
+            is_ending = end.is_some();
+            let first = segments.first();
             if let Some(first) = first.filter(|first| first.direction != segment.direction) {
                 // The record that was waited for: behind what was there when the first that waits was counted.
                 segment.other_position = segment.other_position.min(first.position);
@@ -55,7 +66,7 @@ impl Pipeline {
         let id = closed.connection;
         match self.connections.get_mut(id) {
             Some(connection) if closed.overtakes => {
-                connection.talk.waiting_end = Some(closed);
+                connection.talk.waiting.get_or_insert_default().end = Some(closed);
                 self.waiting.push(id);
             }
             _ => {
@@ -70,7 +81,8 @@ impl Pipeline {
             return false;
         };
         let content = Cow::Owned(segment.content.to_vec());
-        connection.talk.waiting.push(Segment {
+        let waiting = connection.talk.waiting.get_or_insert_default();
+        waiting.segments.push(Segment {
             content,
             ..segment.clone()
         });
@@ -83,9 +95,11 @@ impl Pipeline {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        let waiting = std::mem::take(&mut connection.talk.waiting);
-        let end = connection.talk.waiting_end.take();
-        for segment in waiting {
+        let Some(waiting) = connection.talk.waiting.take() else {
+            return;
+        };
+        let Waiting { segments, end } = *waiting;
+        for segment in segments {
             self.segment(&segment, steer);
         }
         if let Some(closed) = end {
@@ -96,10 +110,9 @@ impl Pipeline {
     /// Takes the ends that wait.
     pub(super) fn release_ended(&mut self) {
         for id in std::mem::take(&mut self.waiting) {
-            let is_ending = self
-                .connections
-                .get_mut(id)
-                .is_some_and(|connection| connection.talk.waiting_end.is_some());
+            let connection = self.connections.get_mut(id);
+            let waiting = connection.and_then(|connection| connection.talk.waiting.as_deref());
+            let is_ending = waiting.is_some_and(|waiting| waiting.end.is_some());
             if is_ending {
                 self.release(id, &mut Unsteered);
             } else {

@@ -10,13 +10,18 @@ mod listeners;
 mod losses;
 mod order;
 mod pending;
+mod reuse;
 mod steering;
 mod unix;
 
 use super::*;
 use crate::{
+    connections::{Direction, Role},
     export::prometheus::{Format, write},
-    records::{Adopted, Closed, ConnectFailed, Facts, Opened, Table, Transport, facts::Source},
+    records::{
+        Address, Adopted, Closed, ConnectFailed, Facts, Opened, Segment, Table, Transport,
+        facts::Source,
+    },
 };
 use std::{
     borrow::Cow,

@@ -2,12 +2,13 @@
 
 mod account;
 mod opening;
+mod reuse;
 
 pub use account::{Account, Reading};
 
-use super::{ALL, Loss, Message, Piece, Protocol, RECOGNITION_BYTES_MAX, Speaker, Start, Step};
+use super::{Loss, Message, Piece, Protocol, RECOGNITION_BYTES_MAX, Speaker, Start, Step};
 use crate::connections::{Direction, Role};
-use account::{decided, lost, of, opaque, unrecognised, unrecognised_bytes};
+use account::{lost, opaque, unrecognised, unrecognised_bytes};
 use opening::{Opening, Verdict, recognise};
 
 /// A connection that was open before the agent is given up when its direction turned this often, as far as it was
@@ -33,7 +34,11 @@ pub struct Conversation {
 
 enum State {
     /// Too few bytes so far.
-    Opening([Opening; 2]),
+    Opening {
+        openings: [Opening; 2],
+        /// That of the connection which had this memory before.
+        spare: Option<Box<dyn Protocol>>,
+    },
     /// Joined in its middle: waiting for a segment that begins a message.
     Adrift {
         turns: u32,
@@ -49,6 +54,13 @@ enum State {
 }
 
 impl State {
+    fn opening(spare: Option<Box<dyn Protocol>>) -> Self {
+        Self::Opening {
+            openings: [Opening::default(); 2],
+            spare,
+        }
+    }
+
     const fn joined() -> Self {
         Self::Adrift {
             turns: 0,
@@ -104,7 +116,7 @@ impl Conversation {
         let state = if is_joined {
             State::joined()
         } else {
-            State::Opening([Opening::default(); 2])
+            State::opening(None)
         };
         Self { role, state }
     }
@@ -153,7 +165,7 @@ impl Conversation {
             State::Known(_) => Reading::of(self.read_known(direction, piece, moment, emit)),
             State::Opaque => Reading::of(opaque(piece.length_bytes())),
             State::Unrecognised => Reading::of(unrecognised(piece)),
-            State::Opening(_) => self.open(direction, piece, moment, emit),
+            State::Opening { .. } => self.open(direction, piece, moment, emit),
             State::Adrift { .. } => Reading::of(self.look(direction, piece, moment, emit)),
         }
     }
@@ -188,95 +200,6 @@ impl Conversation {
         Account {
             consumed,
             ..Account::default()
-        }
-    }
-
-    /// Collects opening bytes until they tell a protocol.
-    fn open(
-        &mut self,
-        direction: Direction,
-        piece: Piece<'_>,
-        moment: Moment,
-        emit: &mut impl FnMut(&Heard<'_>),
-    ) -> Reading {
-        let kept_bytes = self.kept_bytes();
-        let State::Opening([receive, transmit]) = &mut self.state else {
-            return Reading::of(unrecognised(piece));
-        };
-        // Who asks first is the client.
-        let speaker = speaker(self.role, direction).unwrap_or(Speaker::Client);
-        let (opening, other) = match direction {
-            Direction::Receive => (receive, *transmit),
-            Direction::Transmit => (transmit, *receive),
-        };
-        let before_bytes = opening.length as u64;
-        let Piece::Bytes(bytes) = piece else {
-            // The beginning was missed: from here it is as if joined in the middle.
-            self.state = State::joined();
-            return Reading {
-                moved: lost(piece.length_bytes()),
-                kept: Some(decided(kept_bytes, direction, lost(before_bytes))),
-            };
-        };
-        if opening.length == 0 {
-            opening.moment = moment;
-        }
-        let room = opening.bytes.get_mut(opening.length..).unwrap_or_default();
-        let taken = room.len().min(bytes.len());
-        for (to, from) in room.iter_mut().zip(bytes) {
-            *to = *from;
-        }
-        let seen = opening.length + taken;
-        let kept = *opening;
-        let known = kept.bytes.get(..seen).unwrap_or_default();
-        let (moved, before) = match recognise(speaker, known) {
-            Verdict::NeedMore if seen < RECOGNITION_BYTES_MAX => {
-                opening.length = seen;
-                return Reading::default();
-            }
-            Verdict::Is(index) => {
-                self.role = role_of(speaker, direction);
-                self.begin(index, Start::Beginning);
-                let mut accounts = decided(kept_bytes, direction, Account::default());
-                // What is answered before it tells a protocol is of the protocol of the answer.
-                if speaker == Speaker::Server {
-                    let other_direction = direction.opposite();
-                    *of(&mut accounts, other_direction) =
-                        self.read_kept(other_direction, other, emit);
-                }
-                *of(&mut accounts, direction) = self.read_kept(direction, kept, emit);
-                return Reading {
-                    moved: self.read(direction, piece, moment, emit).moved,
-                    kept: Some(accounts),
-                };
-            }
-            Verdict::Tls => {
-                self.state = State::Opaque;
-                (opaque(piece.length_bytes()), opaque(before_bytes))
-            }
-            Verdict::Nothing | Verdict::NeedMore => {
-                self.state = State::Unrecognised;
-                (unrecognised(piece), unrecognised_bytes(before_bytes))
-            }
-        };
-        Reading {
-            moved,
-            kept: Some(decided(kept_bytes, direction, before)),
-        }
-    }
-
-    fn read_kept(
-        &mut self,
-        direction: Direction,
-        kept: Opening,
-        emit: &mut impl FnMut(&Heard<'_>),
-    ) -> Account {
-        match kept.bytes.get(..kept.length) {
-            None | Some([]) => Account::default(),
-            Some(bytes) => {
-                let piece = Piece::Bytes(bytes);
-                self.read(direction, piece, kept.moment, emit).moved
-            }
         }
     }
 
@@ -347,18 +270,11 @@ impl Conversation {
         }
     }
 
-    fn begin(&mut self, index: usize, start: Start) {
-        self.state = match ALL.get(index) {
-            Some(kind) => State::Known((kind.reader)(start)),
-            None => State::Unrecognised,
-        };
-    }
-
     /// How many bytes are kept for recognition, received ones first; [`read`](Self::read) and
     /// [`close`](Self::close) tell later what they are.
     pub fn kept_bytes(&self) -> [u64; 2] {
         match &self.state {
-            State::Opening(openings) => openings.map(|opening| opening.length as u64),
+            State::Opening { openings, spare: _ } => openings.map(|opening| opening.length as u64),
             _ => [0; 2],
         }
     }
@@ -383,7 +299,7 @@ impl Conversation {
                 });
                 None
             }
-            State::Opening(_) => Some(self.kept_bytes().map(unrecognised_bytes)),
+            State::Opening { .. } => Some(self.kept_bytes().map(unrecognised_bytes)),
             _ => None,
         }
     }

@@ -122,6 +122,22 @@ impl Protocol for Reader {
             self.end_response(Step::ResponseEndedBefore, emit);
         }
     }
+
+    fn renew(&mut self, start: Start) {
+        let open = std::mem::take(&mut self.open);
+        let buffers = [&mut self.request, &mut self.response];
+        let [request, response] = buffers.map(|side| std::mem::take(&mut side.buffer.bytes));
+        *self = Self::new(start);
+        self.open = open;
+        self.open.clear();
+        self.request.buffer.reset(request);
+        self.response.buffer.reset(response);
+    }
+
+    fn trim(&mut self) {
+        self.request.buffer.trim();
+        self.response.buffer.trim();
+    }
 }
 
 impl Reader {

@@ -1,6 +1,7 @@
 //! The metrics whose labels are words of the program itself.
 
 use super::catalogue::named;
+use super::counted::add;
 use super::family::{Family, Key, Place, RowPlace};
 use super::histogram::Bounds;
 use super::labels::{Word, Words, push_label};
@@ -27,18 +28,18 @@ impl Key for PlainKey {
 pub(super) type PlainFamily = Family<PlainKey>;
 
 impl PlainFamily {
-    /// Adds to a counter.
+    /// Adds to a counter, and tells where the series of these labels stands.
     pub(super) fn add(
         &mut self,
         words: &mut Words,
         owner: &Arc<Owner>,
         labels: PlainLabels,
         n: u64,
-    ) {
-        let (row, _) = self.plain_row(key(words, owner, labels), owner, labels);
-        if let Some(count) = row.first_mut() {
-            *count = count.wrapping_add(n);
-        }
+    ) -> Option<RowPlace> {
+        let key = key(words, owner, labels);
+        let (row, _) = self.plain_row(key, owner, labels);
+        add(row, n);
+        self.place(&key)
     }
 
     /// Adds an observation to a histogram, and tells where the series of these labels stands.

@@ -2,6 +2,7 @@
 
 use super::LINGER_NS;
 use super::catalogue::PROCESS_LABELS;
+use super::counted::Counted;
 use super::labels::push_label;
 use super::plain::Gauges;
 use super::route::Routes;
@@ -47,6 +48,7 @@ pub(super) struct Process {
     pub(super) owner: Arc<Owner>,
     pub(super) routes: Routes,
     pub(super) gauges: Gauges,
+    pub(super) counted: Counted,
     ended_ns: Option<u64>,
 }
 
@@ -136,6 +138,7 @@ impl Processes {
             owner: Arc::clone(&group.owner),
             routes: Routes::default(),
             gauges: Gauges::default(),
+            counted: Counted::default(),
             ended_ns: None,
         };
         let number = self.free.pop().unwrap_or_else(|| {

@@ -9,7 +9,7 @@ use sockmeter_bench::{
     clock::thread_cpu_ns,
     counted,
     counting::{Counting, heap},
-    intake::{Told, drain},
+    intake::{Told, drain, tick},
     traffic::Traffic,
 };
 use std::io::Write;
@@ -29,7 +29,7 @@ const BATCH_EXCHANGES: u64 = 1024;
     max_term_width = 100,
     after_help = "Where the instructions go:\n  \
         cargo build --release -p sockmeter-bench --config 'profile.release.debug=\"line-tables-only\"'\n  \
-        valgrind --tool=callgrind --collect-atstart=no --toggle-collect='sockmeter_bench::intake::drain' \\\n    \
+        valgrind --tool=callgrind --collect-atstart=no --toggle-collect='sockmeter_bench::intake::*' \\\n    \
         --callgrind-out-file=callgrind.out target/release/agent --exchanges 20000 --warm-up 5000\n  \
         callgrind_annotate --inclusive=yes callgrind.out | head -60"
 )]
@@ -74,6 +74,10 @@ fn main() -> Result<()> {
         traffic.exchanges(count, &mut batch);
         let (before_ns, before) = (thread_cpu_ns(), heap());
         strange += drain(&batch, &mut pipeline, &mut told);
+        if case.new_connections {
+            // What has ended is forgotten with time.
+            tick(traffic.now_ns(), &mut pipeline, &mut told);
+        }
         let (after_ns, after) = (thread_cpu_ns(), heap());
         if is_warm {
             cpu_ns += after_ns - before_ns;

@@ -89,6 +89,13 @@ impl HeadBuffer {
         end.map_or(Filled::More, Filled::Complete)
     }
 
+    /// Gives back what is more than the next head will want.
+    pub(super) fn trim(&mut self) {
+        if self.bytes.capacity() > BUFFER_BYTES_KEPT {
+            self.bytes = Vec::new();
+        }
+    }
+
     /// Ready for the next head, with `bytes` as its memory.
     pub(super) fn reset(&mut self, mut bytes: Vec<u8>) {
         bytes.clear();
