@@ -25,12 +25,12 @@ pub use snapshot::{Family, Point, Sample, Snapshot, UnknownMetric, Value};
 use crate::connections::{Direction, Role};
 use accept::Accept;
 use catalogue::named;
-use counted::Counter;
+use counted::{Counter, add};
 use family::Key;
 use http::{ClientKey, ServerKey};
 use labels::Words;
 use plain::{Gauge, Plain, PlainLabels};
-use process::{Owner, Process, Processes};
+use process::{Owner, Processes};
 use recent::Recent;
 use std::sync::Arc;
 
@@ -199,16 +199,14 @@ impl Series {
         transport: &'static str,
         duration_ns: u64,
     ) {
-        let Some(Process { owner, .. }) = self.processes.get_mut(process) else {
+        let Some(known) = self.processes.get_mut(process) else {
             return self.late(process);
         };
-        self.plain.connect.observe(
-            &mut self.words,
-            owner,
-            [transport, "", ""],
-            &self.bounds,
-            duration_ns,
-        );
+        let (bounds, labels) = (&self.bounds, [transport, "", ""]);
+        self.plain
+            .count(&mut self.words, known, Counter::Connect, labels, |row| {
+                bounds.observe(row, duration_ns);
+            });
     }
 
     /// Bytes went through a socket.
@@ -307,7 +305,8 @@ impl Series {
         let Some(known) = self.processes.get_mut(process) else {
             return self.late(process);
         };
-        self.plain.count(&mut self.words, known, counter, labels, n);
+        self.plain
+            .count(&mut self.words, known, counter, labels, |row| add(row, n));
     }
 
     fn shift(&mut self, process: ProcessKey, gauge: Gauge, labels: PlainLabels, delta: i64) {

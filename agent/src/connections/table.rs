@@ -2,39 +2,58 @@
 
 use super::{Connection, ConnectionId, Ended, MEMORY_NS, Role};
 use crate::hash::FastMap;
-use std::collections::VecDeque;
+use std::collections::{VecDeque, hash_map::Entry};
 
 /// Ended connections whose memory is kept, at most: as many as a busy service opens before others end, and no more than
 /// a few hundred kilobytes.
 const SPARE_MAX: usize = 64;
 
+/// Where a connection that is known is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// It is open, in this place.
+    Open(u32),
+    /// It ended a moment ago, as the one with this number.
+    Ended(u32),
+}
+
+/// A connection that ended a moment ago.
+#[derive(Debug)]
+struct Past {
+    id: ConnectionId,
+    ended_ns: u64,
+    left: Ended,
+}
+
 /// All connections that are open, and those that ended a moment ago. As many as the kernel's table has
 /// places; it refuses what is beyond, and counts it.
 #[derive(Debug)]
 pub struct Connections<T> {
-    /// Where each is. A large value in the map itself would leave as much room unused.
-    open: FastMap<ConnectionId, u32>,
+    /// One table for both: a connection that ends moves in it and is not looked for twice. A large value in the map
+    /// itself would leave as much room unused.
+    known: FastMap<ConnectionId, At>,
     places: Vec<Option<Box<Connection<T>>>>,
     free: Vec<u32>,
     /// Ended ones, for the memory that they hold.
     spare: Vec<Box<Connection<T>>>,
     /// What was asked for last: a record is asked for more than once.
     last: Option<(ConnectionId, u32)>,
-    /// When each of those that ended did, oldest first.
-    ended: VecDeque<(u64, ConnectionId)>,
-    recent: FastMap<ConnectionId, Ended>,
+    /// Those that ended, oldest first.
+    ended: VecDeque<Past>,
+    /// The number of the oldest. Numbers begin again at zero behind the last.
+    first: u32,
 }
 
 impl<T> Default for Connections<T> {
     fn default() -> Self {
         Self {
-            open: FastMap::default(),
+            known: FastMap::default(),
             places: Vec::new(),
             free: Vec::new(),
             spare: Vec::new(),
             last: None,
-            ended: Default::default(),
-            recent: Default::default(),
+            ended: VecDeque::new(),
+            first: 0,
         }
     }
 }
@@ -50,7 +69,10 @@ impl<T> Connections<T> {
     fn place(&self, id: ConnectionId) -> Option<u32> {
         match self.last {
             Some((last, place)) if last == id => Some(place),
-            _ => self.open.get(&id).copied(),
+            _ => match self.known.get(&id)? {
+                At::Open(place) => Some(*place),
+                At::Ended(_) => None,
+            },
         }
     }
 
@@ -61,12 +83,16 @@ impl<T> Connections<T> {
 
     /// Whether it ended a moment ago.
     pub fn has_ended(&self, id: ConnectionId) -> bool {
-        self.recent.contains_key(&id)
+        matches!(self.known.get(&id), Some(At::Ended(_)))
     }
 
     /// What is left of a connection that ended a moment ago.
     pub fn ended_mut(&mut self, id: ConnectionId) -> Option<&mut Ended> {
-        self.recent.get_mut(&id)
+        let At::Ended(number) = *self.known.get(&id)? else {
+            return None;
+        };
+        let at = number.wrapping_sub(self.first);
+        self.ended.get_mut(at as usize).map(|past| &mut past.left)
     }
 
     /// Takes up a connection.
@@ -84,7 +110,7 @@ impl<T> Connections<T> {
                 u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        self.open.insert(id, place);
+        self.known.insert(id, At::Open(place));
         self.last = Some((id, place));
     }
 
@@ -95,13 +121,20 @@ impl<T> Connections<T> {
         role: Role,
         time_ns: u64,
     ) -> Option<Box<Connection<T>>> {
-        let place = self.open.remove(&id)?;
+        let at = self.known.get_mut(&id)?;
+        let At::Open(place) = *at else { return None };
+        // There are fewer than the kernel's table has had places, which have 32 bits, in a moment.
+        let behind = u32::try_from(self.ended.len()).unwrap_or(u32::MAX);
+        *at = At::Ended(self.first.wrapping_add(behind));
         self.last = None;
         self.free.push(place);
         let connection = self.places.get_mut(place as usize)?.take()?;
-        self.ended.push_back((time_ns, id));
         let streams = connection.streams;
-        self.recent.insert(id, Ended { role, streams });
+        self.ended.push_back(Past {
+            id,
+            ended_ns: time_ns,
+            left: Ended { role, streams },
+        });
         Some(connection)
     }
 
@@ -119,16 +152,22 @@ impl<T> Connections<T> {
 
     /// Forgets the connections that ended [`MEMORY_NS`] ago.
     pub fn tick(&mut self, now_ns: u64) {
-        let is_old =
-            |(ended_ns, _): &mut (u64, ConnectionId)| ended_ns.saturating_add(MEMORY_NS) <= now_ns;
-        while let Some((_, id)) = self.ended.pop_front_if(is_old) {
-            self.recent.remove(&id);
+        let is_old = |past: &mut Past| past.ended_ns.saturating_add(MEMORY_NS) <= now_ns;
+        while let Some(Past { id, .. }) = self.ended.pop_front_if(is_old) {
+            // It may have been taken up again, by a walk that had come by before it ended.
+            if let Entry::Occupied(at) = self.known.entry(id)
+                && *at.get() == At::Ended(self.first)
+            {
+                at.remove();
+            }
+            self.first = self.first.wrapping_add(1);
         }
     }
 
     /// All open connections, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Connection<T>)> {
-        self.open.iter().filter_map(|(id, place)| {
+        self.known.iter().filter_map(|(id, at)| {
+            let At::Open(place) = at else { return None };
             let connection = self.places.get(*place as usize)?.as_deref()?;
             Some((*id, connection))
         })
@@ -136,11 +175,11 @@ impl<T> Connections<T> {
 
     /// How many are open.
     pub fn len(&self) -> usize {
-        self.open.len()
+        self.places.len() - self.free.len()
     }
 
     /// Whether none is open.
     pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
+        self.len() == 0
     }
 }

@@ -108,3 +108,43 @@ fn a_renewed_connection_begins_at_zero() {
     assert_eq!((connection.slot, connection.pid), (Some(4), 2));
     assert_eq!(connection.transport(), Transport::Unix);
 }
+
+#[test]
+fn what_was_told_of_an_ended_connection_is_its_own() {
+    let mut connections = Connections::default();
+    let ids = [5, 6, 7].map(ConnectionId);
+    for (at, id) in ids.into_iter().enumerate() {
+        let mut connection = connection();
+        connection.advance(Direction::Receive, at as u64);
+        connections.insert(id, Box::new(connection));
+        assert_eq!(connections.len(), 1);
+        connections.remove(id, Role::Server, at as u64);
+        assert!(connections.remove(id, Role::Server, 9).is_none());
+    }
+    assert!(connections.is_empty());
+    // The first is forgotten.
+    connections.tick(MEMORY_NS);
+    assert!(connections.ended_mut(ids[0]).is_none());
+    for (at, id) in ids.into_iter().enumerate().skip(1) {
+        let left = connections.ended_mut(id).unwrap();
+        assert_eq!(left.add(&segment(0, 4, b"")), 4 - at as u64);
+    }
+    assert_eq!(connections.iter().count(), 0);
+}
+
+#[test]
+fn a_connection_that_is_taken_up_again_stays_when_its_first_end_is_forgotten() {
+    let mut connections = Connections::default();
+    let id = ConnectionId(7);
+    connections.insert(id, Box::new(connection()));
+    connections.remove(id, Role::Server, 10);
+    connections.insert(id, Box::new(connection()));
+    assert!(connections.contains(id) && !connections.has_ended(id));
+    connections.tick(10 + MEMORY_NS);
+    assert!(connections.contains(id));
+    assert_eq!(connections.iter().count(), 1);
+    connections.remove(id, Role::Server, 20);
+    assert!(connections.has_ended(id));
+    connections.tick(20 + MEMORY_NS);
+    assert!(!connections.has_ended(id));
+}

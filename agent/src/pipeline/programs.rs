@@ -15,7 +15,7 @@ const EXCLUDED_MAX: usize = 4096;
 const NO_PID: u32 = 0;
 
 /// Processes of which the answer is remembered, a power of two: those that open connections at a time.
-const ASKED_CELLS: usize = 8;
+const ASKED_CELLS: usize = 32;
 
 /// Who was asked for lately. A pid has one cell where it can be.
 #[derive(Debug, Default)]

@@ -1,11 +1,12 @@
-//! Where a process's counters stand: what is counted again is not looked up by its words again.
+//! Where a process's counters stand, and its times of connecting: what is counted again is not looked up by its words
+//! again.
 
 use super::family::RowPlace;
 use super::labels::Words;
 use super::plain::{Plain, PlainFamily, PlainLabels};
 use super::process::Process;
 
-/// The counters of processes.
+/// What of a process is counted for each connection or its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Counter {
     Unanswered,
@@ -17,6 +18,8 @@ pub(super) enum Counter {
     Datagrams,
     Retransmits,
     Payload,
+    /// A histogram.
+    Connect,
 }
 
 /// Label sets of one process that are remembered, at most: more than the programs that talk in every way have. What is
@@ -74,25 +77,26 @@ impl Plain {
             Counter::Datagrams => &mut self.datagrams,
             Counter::Retransmits => &mut self.retransmits,
             Counter::Payload => &mut self.payload,
+            Counter::Connect => &mut self.connect,
         }
     }
 
-    /// Adds to a counter of `process`.
+    /// Counts something of `process`, which `observe` puts into the row of these labels.
     pub(super) fn count(
         &mut self,
         words: &mut Words,
         process: &mut Process,
         counter: Counter,
         labels: PlainLabels,
-        n: u64,
+        observe: impl FnOnce(&mut [u64]),
     ) {
         let Process { owner, counted, .. } = process;
         let family = self.counter_mut(counter);
         let known = counted.find(counter, labels);
         if let Some(row) = known.and_then(|standing| family.row_at(standing.row)) {
-            return add(row, n);
+            return observe(row);
         }
-        if let Some(row) = family.add(words, owner, labels, n) {
+        if let Some(row) = family.put(words, owner, labels, observe) {
             counted.put(counter, labels, row);
         }
     }

@@ -28,18 +28,15 @@ impl Key for PlainKey {
 pub(super) type PlainFamily = Family<PlainKey>;
 
 impl PlainFamily {
-    /// Adds to a counter, and tells where the series of these labels stands.
+    /// Adds to a counter.
     pub(super) fn add(
         &mut self,
         words: &mut Words,
         owner: &Arc<Owner>,
         labels: PlainLabels,
         n: u64,
-    ) -> Option<RowPlace> {
-        let key = key(words, owner, labels);
-        let (row, _) = self.plain_row(key, owner, labels);
-        add(row, n);
-        self.place(&key)
+    ) {
+        self.put(words, owner, labels, |row| add(row, n));
     }
 
     /// Adds an observation to a histogram, and tells where the series of these labels stands.
@@ -51,9 +48,20 @@ impl PlainFamily {
         bounds: &Bounds,
         value_ns: u64,
     ) -> Option<RowPlace> {
+        self.put(words, owner, labels, |row| bounds.observe(row, value_ns))
+    }
+
+    /// Lets `observe` put something into the row of these labels, and tells where their series stands.
+    pub(super) fn put(
+        &mut self,
+        words: &mut Words,
+        owner: &Arc<Owner>,
+        labels: PlainLabels,
+        observe: impl FnOnce(&mut [u64]),
+    ) -> Option<RowPlace> {
         let key = key(words, owner, labels);
         let (row, _) = self.plain_row(key, owner, labels);
-        bounds.observe(row, value_ns);
+        observe(row);
         self.place(&key)
     }
 
