@@ -20,13 +20,13 @@ mod tally;
 mod tests;
 
 use crate::{
-    connections::{Connection, ConnectionId, Connections, Direction, Role},
+    connections::{Connection, ConnectionId, Connections, Direction, Pieces, Role},
     exchanges::{End, Finding, Pairing},
     hash::FastMap,
     identity::{Exclusions, Identity, ProgramKey},
     protocol::{
         Loss, Piece,
-        conversation::{Conversation, Moment, Reading},
+        conversation::{Conversation, Heard, Moment, Reading},
     },
     records::{Address, Closed, LOSS_REASONS, LOSSES_IN_BYTES, Record, Segment},
     series::{ProcessKey, Series, Settings, Snapshot},
@@ -109,6 +109,7 @@ impl Pipeline {
         match record {
             Record::Opened(opened) => self.opened(opened),
             Record::ConnectFailed(failed) => self.connect_failed(&failed),
+            Record::Segment(segment) if self.is_in_order(&segment) => self.segment(&segment, steer),
             Record::Segment(segment) => self.ordered(segment, steer),
             Record::Closed(closed) => self.ordered_end(closed, steer),
             Record::Started(started) => {
@@ -145,23 +146,21 @@ impl Pipeline {
 
     /// The process of a record, if the pipeline [wants its facts](Self::wants_facts).
     pub fn unnamed(&mut self, record: &Record<'_>) -> Option<u32> {
-        let pid = record.pid()?;
         if let Record::Segment(segment) = record
-            && let Some(program) = self.held(segment.connection, pid)
-            && program != Identity::unknown()
+            && let Some(connection) = self.held(segment.connection, segment.pid)
+            && connection.talk.program != Identity::unknown()
         {
             return None;
         }
+        let pid = record.pid()?;
         self.wants_facts(pid).then_some(pid)
     }
 
-    /// The program of a connection, if that process holds it and nothing was learnt since that was last looked at.
-    fn held(&mut self, id: ConnectionId, pid: u32) -> Option<ProgramKey> {
+    /// A connection, if that process holds it and nothing was learnt since its program was last looked at.
+    fn held(&mut self, id: ConnectionId, pid: u32) -> Option<&mut Connection<Talk>> {
         let changes = self.identity.changes();
-        let Connection {
-            pid: holder, talk, ..
-        } = self.connections.get_mut(id)?;
-        (*holder == pid && talk.changes == changes).then_some(talk.program)
+        let connection = self.connections.get_mut(id)?;
+        (connection.pid == pid && connection.talk.changes == changes).then_some(connection)
     }
 
     /// The processes believed to live and their starts, for the edge to check after a loss.
@@ -292,20 +291,24 @@ impl Pipeline {
             time_ns: segment.time_ns,
             turn: segment.turn,
         };
-        for piece in pieces.iter() {
-            if let Piece::Lost(bytes) = piece {
-                lose(
-                    connection,
-                    &mut self.series,
-                    direction,
-                    bytes,
-                    moment.time_ns,
-                );
-            } else {
+        let seen_bytes = pieces.seen_bytes();
+        let Pieces {
+            lost_bytes,
+            content,
+            unseen_bytes,
+        } = pieces;
+        lose(
+            connection,
+            &mut self.series,
+            direction,
+            lost_bytes,
+            moment.time_ns,
+        );
+        for piece in [Piece::Bytes(content), Piece::Unseen(unseen_bytes)] {
+            if piece.length_bytes() > 0 {
                 read(connection, &mut self.series, direction, piece, moment);
             }
         }
-        let seen_bytes = pieces.seen_bytes();
         tally::moved(connection, &mut self.series, role, direction, seen_bytes);
         tally::list(&mut self.tallied, id, connection);
         let now_role = connection.talk.conversation.role();
@@ -412,6 +415,33 @@ fn read(
     piece: Piece<'_>,
     moment: Moment,
 ) {
+    let protocol = connection.talk.conversation.protocol();
+    if protocol.is_empty() {
+        return read_unknown(connection, series, direction, piece, moment);
+    }
+    let Connection { remote, talk, .. } = &mut *connection;
+    let (conversation, process) = (&mut talk.conversation, talk.process);
+    let moved = conversation.read_known(direction, piece, moment, &mut |heard| {
+        step(&mut talk.pairing, series, process, remote, heard)
+    });
+    // With this piece the protocol may have ended.
+    if let Some(speaker) = conversation.speaker(direction)
+        && !conversation.is_settled()
+    {
+        let is_lost = matches!(piece, Piece::Lost(_));
+        talk.pairing.moved(speaker, moment, is_lost);
+    }
+    tally::account(connection, series, protocol, direction, moved);
+}
+
+/// The same while it is not known what is spoken, or for good.
+fn read_unknown(
+    connection: &mut Connection<Talk>,
+    series: &mut Series,
+    direction: Direction,
+    piece: Piece<'_>,
+    moment: Moment,
+) {
     let remote = &connection.remote;
     let Talk {
         conversation,
@@ -422,33 +452,20 @@ fn read(
         ..
     } = &mut connection.talk;
     let process = *process;
-    let protocol_before = conversation.protocol();
     let Reading { moved, kept } = conversation.read(direction, piece, moment, &mut |heard| {
-        let end = End {
-            role: heard.role,
-            protocol: heard.protocol,
-            remote,
-        };
-        pairing.step(heard, remote, &mut |finding| {
-            note(series, process, end, finding)
-        });
+        step(pairing, series, process, remote, heard);
     });
     let is_lost = matches!(piece, Piece::Lost(_));
+    // With this piece the protocol may have been found.
+    let protocol = conversation.protocol();
     match conversation.speaker(direction) {
-        Some(speaker) if !conversation.protocol().is_empty() => {
-            pairing.moved(speaker, moment, is_lost);
-        }
+        Some(speaker) if !protocol.is_empty() => pairing.moved(speaker, moment, is_lost),
         _ if conversation.is_settled() => {}
         _ if is_lost => pairing.missed(Loss::Gap),
         // Of what was there before the agent nobody expects to see the beginning.
         _ if !*is_joined && matches!(piece, Piece::Unseen(_)) => pairing.missed(Loss::Unseen),
         _ => {}
     }
-    // With this piece the protocol may have been found, or have ended.
-    let protocol = match protocol_before {
-        "" => conversation.protocol(),
-        known => known,
-    };
     if let Some(kept) = kept {
         held.tell(series, process, protocol, kept);
     }
@@ -457,11 +474,29 @@ fn read(
     tally::account(connection, series, protocol, direction, moved);
 }
 
+/// A step of a message through the pairing into the series.
+fn step(
+    pairing: &mut Pairing,
+    series: &mut Series,
+    process: ProcessKey,
+    remote: &Address,
+    heard: &Heard<'_>,
+) {
+    let end = End {
+        role: heard.role,
+        protocol: heard.protocol,
+        remote,
+    };
+    pairing.step(heard, remote, &mut |finding| {
+        note(series, process, end, finding)
+    });
+}
+
 /// A finding becomes counts.
 fn note(series: &mut Series, process: ProcessKey, end: End<'_>, finding: Finding<'_>) {
     match finding {
         Finding::Active(method, delta) => series.active_requests(process, end.role, method, delta),
-        Finding::Finished(exchange) => series.exchange(process, &exchange),
+        Finding::Finished(exchange) => series.exchange(process, exchange),
         Finding::Unanswered(reason, count) => {
             series.unanswered(process, end.protocol, end.role, reason, count);
         }

@@ -1,7 +1,7 @@
 //! The life of a connection in the pipeline: it begins, changes hands, catches up with the kernel, ends.
 
 use super::{
-    Pipeline, Talk, account::error_type, held::Held, lose, note, steer::Needless, tally,
+    Pipeline, Talk, account::error_type, held::Held, lose, note, steer::Needless, step, tally,
     tally::Tally,
 };
 use crate::{
@@ -295,9 +295,7 @@ impl Pipeline {
         let end = end_of(&talk.conversation, &connection.remote);
         let (pairing, process) = (&mut talk.pairing, talk.process);
         let kept = talk.conversation.close(moment, &mut |heard| {
-            pairing.step(heard, end.remote, &mut |finding| {
-                note(series, process, end, finding)
-            });
+            step(pairing, series, process, end.remote, heard);
         });
         // What is settled otherwise was no requests.
         let turns = (!talk.conversation.is_settled()).then_some(turns);

@@ -5,6 +5,8 @@ use super::family::{Family, Key, Place, RowPlace};
 use super::histogram::Bounds;
 use super::labels::{Word, Words, push_label};
 use super::process::{Owner, Process};
+use crate::connections::{Direction, Role};
+use crate::protocol::Method;
 use std::sync::Arc;
 
 /// The values of the metric's own labels, in the catalogue's order; "" where it has fewer.
@@ -41,19 +43,22 @@ impl PlainFamily {
         }
     }
 
-    /// Adds an observation to a histogram, and tells where the series of these labels stands.
+    /// Adds an observation to a histogram; `place` is where the last one with these labels went.
     pub(super) fn observe(
         &mut self,
+        place: &mut Option<RowPlace>,
         words: &mut Words,
         owner: &Arc<Owner>,
         labels: PlainLabels,
         bounds: &Bounds,
         value_ns: u64,
-    ) -> Option<RowPlace> {
-        let key = key(words, owner, labels);
-        let (row, _) = self.plain_row(key, owner, labels);
+    ) {
+        if let Some(row) = place.and_then(|place| self.row_at(place)) {
+            return bounds.observe(row, value_ns);
+        }
+        let (row, now) = self.plain_row(key(words, owner, labels), owner, labels);
         bounds.observe(row, value_ns);
-        self.place(&key)
+        *place = now;
     }
 
     fn plain_row(
@@ -61,7 +66,7 @@ impl PlainFamily {
         key: PlainKey,
         owner: &Arc<Owner>,
         labels: PlainLabels,
-    ) -> (&mut [u64], Place) {
+    ) -> (&mut [u64], Option<RowPlace>) {
         let names = self.metric().labels;
         self.row(&key, owner, |out| {
             for (name, value) in names.iter().zip(labels) {
@@ -81,10 +86,23 @@ fn key(words: &mut Words, owner: &Owner, labels: PlainLabels) -> PlainKey {
 /// The gauges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gauge {
-    HttpServerRequests,
-    HttpClientRequests,
-    Connections,
-    PendingBytes,
+    HttpServerRequests(Method),
+    HttpClientRequests(Method),
+    /// Over a transport.
+    Connections(Role, &'static str),
+    PendingBytes(Direction),
+}
+
+impl Gauge {
+    fn labels(self) -> PlainLabels {
+        match self {
+            Self::HttpServerRequests(method) | Self::HttpClientRequests(method) => {
+                [method.label(), "", ""]
+            }
+            Self::Connections(role, transport) => [role.label(), transport, ""],
+            Self::PendingBytes(direction) => [direction.label(), "", ""],
+        }
+    }
 }
 
 /// What one process has in gauges, and where. What once went to the overflow row goes there for the rest
@@ -96,20 +114,11 @@ pub(super) struct Gauges(Vec<Standing>);
 #[derive(Debug)]
 struct Standing {
     gauge: Gauge,
-    labels: PlainLabels,
     key: PlainKey,
     place: Place,
     /// Where its own series stood last.
     row: Option<RowPlace>,
     value: i64,
-}
-
-impl Standing {
-    fn is(&self, gauge: Gauge, labels: PlainLabels) -> bool {
-        let mut pairs = self.labels.iter().zip(labels);
-        // Equal texts nearly always lie in one place.
-        self.gauge == gauge && pairs.all(|(a, b)| std::ptr::eq(*a, b) || *a == b)
-    }
 }
 
 /// All metrics of this kind.
@@ -202,10 +211,10 @@ impl Plain {
 
     fn gauge_mut(&mut self, gauge: Gauge) -> &mut PlainFamily {
         match gauge {
-            Gauge::HttpServerRequests => &mut self.http_server_requests,
-            Gauge::HttpClientRequests => &mut self.http_client_requests,
-            Gauge::Connections => &mut self.connections,
-            Gauge::PendingBytes => &mut self.pending,
+            Gauge::HttpServerRequests(_) => &mut self.http_server_requests,
+            Gauge::HttpClientRequests(_) => &mut self.http_client_requests,
+            Gauge::Connections(..) => &mut self.connections,
+            Gauge::PendingBytes(_) => &mut self.pending,
         }
     }
 
@@ -215,7 +224,6 @@ impl Plain {
         words: &mut Words,
         process: &mut Process,
         gauge: Gauge,
-        labels: PlainLabels,
         delta: i64,
     ) {
         let Process {
@@ -224,16 +232,16 @@ impl Plain {
             ..
         } = process;
         let family = self.gauge_mut(gauge);
-        let Some(known) = standing.iter_mut().find(|known| known.is(gauge, labels)) else {
+        let Some(known) = standing.iter_mut().find(|known| known.gauge == gauge) else {
+            let labels = gauge.labels();
             let key = key(words, owner, labels);
-            let (row, place) = family.plain_row(key, owner, labels);
-            shift(row, delta);
+            let (own, row) = family.plain_row(key, owner, labels);
+            shift(own, delta);
             standing.push(Standing {
                 gauge,
-                labels,
                 key,
-                place,
-                row: family.place(&key),
+                place: row.into(),
+                row,
                 value: delta,
             });
             return;
@@ -245,8 +253,9 @@ impl Plain {
                 if let Some(row) = known.row.and_then(|place| family.row_at(place)) {
                     return shift(row, delta);
                 }
-                shift(family.plain_row(known.key, owner, labels).0, delta);
-                known.row = family.place(&known.key);
+                let (own, row) = family.plain_row(known.key, owner, gauge.labels());
+                shift(own, delta);
+                known.row = row;
             }
         }
     }
@@ -255,7 +264,6 @@ impl Plain {
     pub(super) fn take_back(&mut self, gauges: Gauges) {
         for Standing {
             gauge,
-            labels: _,
             key,
             place,
             row: _,

@@ -1,7 +1,9 @@
 //! The measured processes: their labels, their routes, and when they are forgotten.
 
 use super::LINGER_NS;
+use super::asked::Calls;
 use super::catalogue::PROCESS_LABELS;
+use super::http::Parts;
 use super::labels::push_label;
 use super::plain::Gauges;
 use super::route::Routes;
@@ -24,11 +26,6 @@ impl ProcessKey {
         slot: u32::MAX,
         generation: u32::MAX,
     };
-
-    /// Its place in the table of processes.
-    pub(super) const fn slot(self) -> u32 {
-        self.slot
-    }
 }
 
 /// What series belong to: one set of process labels, which is one process or, where the config leaves
@@ -47,6 +44,9 @@ pub(super) struct Process {
     pub(super) owner: Arc<Owner>,
     pub(super) routes: Routes,
     pub(super) gauges: Gauges,
+    pub(super) calls: Calls,
+    /// Where the parts of its exchanges are counted.
+    pub(super) parts: Vec<Parts>,
     ended_ns: Option<u64>,
 }
 
@@ -136,6 +136,8 @@ impl Processes {
             owner: Arc::clone(&group.owner),
             routes: Routes::default(),
             gauges: Gauges::default(),
+            calls: Calls::default(),
+            parts: Vec::new(),
             ended_ns: None,
         };
         let number = self.free.pop().unwrap_or_else(|| {
