@@ -1,6 +1,7 @@
 //! Exchanges: one request and its response, paired and timed, for all protocols alike.
 
 mod open;
+mod queue;
 mod reuse;
 #[cfg(test)]
 mod tests;
@@ -9,13 +10,12 @@ mod turns;
 use crate::{
     connections::{Direction, Role},
     protocol::{
-        Loss, Message, Request, Response, Speaker, Step,
+        Loss, Message, Method, Request, Response, Speaker, Step,
         conversation::{Heard, Moment},
     },
     records::Address,
 };
-use open::Open;
-use std::collections::VecDeque;
+use queue::Queue;
 use turns::Turns;
 
 /// Requests of one connection that wait for their response at most; protocols have tighter limits of
@@ -25,16 +25,13 @@ pub const OPEN_REQUESTS_MAX: usize = 1024;
 /// Why a request without a complete head is unanswered, if nothing else is known.
 const INCOMPLETE: &str = "incomplete_request";
 
-/// Buffers of ended requests that a connection keeps for the next ones.
-const SPARE_MAX: usize = 2;
-
 /// What a request asked for, owned by the pairing table until its response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation<'a> {
-    /// HTTP: method and target as on the wire.
+    /// HTTP.
     Http {
-        /// As on the wire.
-        method: &'a [u8],
+        /// The method.
+        method: Method,
         /// As on the wire.
         target: &'a [u8],
         /// `1.0`, `1.1`, `2`.
@@ -80,10 +77,10 @@ pub struct Exchange<'a> {
 /// What the pairing found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding<'a> {
-    /// A request is under way from now on (`+1`), or is not any more (`-1`). The text is its method.
-    Active(&'a [u8], i64),
+    /// A request is under way from now on (`+1`), or is not any more (`-1`).
+    Active(Method, i64),
     /// An exchange has ended.
-    Finished(Exchange<'a>),
+    Finished(&'a Exchange<'a>),
     /// So many requests will not be answered, or their answers cannot be known.
     Unanswered(&'static str, u64),
     /// A response to no request that is known.
@@ -116,8 +113,7 @@ impl End<'_> {
 /// Pairs the messages of one connection.
 #[derive(Debug, Default)]
 pub struct Pairing {
-    open: VecDeque<Open>,
-    spare: Vec<Vec<u8>>,
+    open: Queue,
     /// A response without a request is under way.
     is_unpaired: bool,
     /// When the server last moved bytes; `None` when the record of that was lost.
@@ -147,20 +143,21 @@ impl Pairing {
         };
         self.turns.hear(speaker, moment.turn);
         match *step {
-            Step::RequestStarted => {
-                if let Some((reason, count)) = self.turns.request_started() {
-                    sink(Finding::Unanswered(reason, count));
-                }
+            Step::WholeRequest(request) => {
                 self.start(stream, begins(end, speaker, moment), sink);
+                self.know(stream, request, sink);
+                self.turns.request_ended();
             }
+            Step::WholeResponse(response) => {
+                self.answer_starts(stream, end, speaker, moment);
+                self.answer(stream, response);
+                self.finish(stream, end, Some(moment.time_ns), false, sink);
+            }
+            Step::RequestStarted => self.start(stream, begins(end, speaker, moment), sink),
             Step::Request(request) => self.know(stream, request, sink),
             Step::RequestEnded => self.turns.request_ended(),
             Step::ResponseStarted => self.answer_starts(stream, end, speaker, moment),
-            Step::Response(Response::Http { status }) => {
-                if let Some(open) = self.find(stream) {
-                    open.answer = Some(Answer::Http { status });
-                }
-            }
+            Step::Response(response) => self.answer(stream, response),
             Step::ResponseEnded => self.finish(stream, end, Some(moment.time_ns), false, sink),
             Step::ResponseEndedBefore => self.finish(stream, end, self.server_ns, false, sink),
             Step::ResponseEndLost => self.finish(stream, end, None, false, sink),
@@ -173,11 +170,8 @@ impl Pairing {
     }
 
     /// The methods of the requests that count as active.
-    pub fn active(&self) -> impl Iterator<Item = &[u8]> {
-        self.open
-            .iter()
-            .filter(|open| open.is_known)
-            .map(Open::method)
+    pub fn active(&self) -> impl Iterator<Item = Method> {
+        self.open.iter().filter_map(|open| open.method)
     }
 
     /// A speaker moved bytes that are read as a protocol's; told after the steps of those bytes. `is_lost`: their
@@ -217,20 +211,12 @@ impl Pairing {
         if self
             .open
             .front()
-            .is_some_and(|open| open.is_known && open.answer.is_some())
+            .is_some_and(|open| open.method.is_some() && open.answer.is_some())
         {
             let stream = self.open.front().map_or(0, |open| open.stream);
             self.finish(stream, end, self.server_ns, true, sink);
         }
         self.give_up(reason, INCOMPLETE, sink);
-    }
-
-    fn find(&mut self, stream: u32) -> Option<&mut Open> {
-        // A response that began unpaired stays so to its end.
-        if self.is_unpaired {
-            return None;
-        }
-        self.open.iter_mut().find(|open| open.stream == stream)
     }
 
     fn start(
@@ -239,52 +225,49 @@ impl Pairing {
         (arrived_ns, started_ns): (Option<u64>, u64),
         sink: &mut impl FnMut(Finding<'_>),
     ) {
+        if let Some((reason, count)) = self.turns.request_started() {
+            sink(Finding::Unanswered(reason, count));
+        }
         if self.open.len() >= OPEN_REQUESTS_MAX {
             sink(Finding::Unanswered("overflow", 1));
             return;
         }
-        let text = self.spare.pop().unwrap_or_default();
-        if self.open.capacity() == 0 {
-            // Most connections never have two requests under way; a queue would begin with room for four.
-            self.open.reserve_exact(1);
-        }
-        self.open.push_back(Open {
-            stream,
-            arrived_ns,
-            started_ns,
-            text,
-            ..Open::default()
-        });
+        self.open.push(stream, arrived_ns, started_ns);
     }
 
     fn know(&mut self, stream: u32, request: Request<'_>, sink: &mut impl FnMut(Finding<'_>)) {
-        let newest = self
-            .open
-            .iter_mut()
-            .rev()
-            .find(|open| open.stream == stream);
-        let Some(open) = newest.filter(|open| !open.is_known) else {
+        let newest = self.open.newest_mut(stream);
+        let Some(open) = newest.filter(|open| open.method.is_none()) else {
             return;
         };
         let Request::Http {
-            method,
+            method: _,
+            kind,
             target,
             host: _,
             version,
         } = request;
-        open.text.extend_from_slice(method);
-        open.text.extend_from_slice(target);
-        open.method_bytes = method.len();
+        open.target.extend_from_slice(target);
         open.version = version;
-        open.is_known = true;
-        sink(Finding::Active(method, 1));
+        open.method = Some(kind);
+        sink(Finding::Active(kind, 1));
     }
 
     fn answer_starts(&mut self, stream: u32, end: End<'_>, speaker: Speaker, moment: Moment) {
         let (_, first_byte_ns) = begins(end, speaker, moment);
-        match self.open.iter_mut().find(|open| open.stream == stream) {
+        match self.open.oldest_mut(stream) {
             Some(open) => open.first_byte_ns = Some(first_byte_ns),
             None => self.is_unpaired = true,
+        }
+    }
+
+    fn answer(&mut self, stream: u32, Response::Http { status }: Response) {
+        // A response that began unpaired stays so to its end.
+        if self.is_unpaired {
+            return;
+        }
+        if let Some(open) = self.open.oldest_mut(stream) {
+            open.answer = Some(Answer::Http { status });
         }
     }
 
@@ -300,34 +283,24 @@ impl Pairing {
             sink(Finding::Unpaired("no_request"));
             return;
         }
-        let Some(at) = self.open.iter().position(|open| open.stream == stream) else {
+        let Some(open) = self.open.oldest_mut(stream) else {
             return;
         };
-        let Some(open) = self.open.get(at) else {
-            return;
-        };
-        if open.is_known {
-            sink(Finding::Active(open.method(), -1));
+        if let Some(method) = open.method {
+            sink(Finding::Active(method, -1));
         }
         match (open.answer, ended_ns) {
             (Some(answer), Some(ended_ns)) => {
+                let said = (open.method.unwrap_or(Method::Other), answer);
                 sink(Finding::Finished(
-                    open.exchange(end, answer, ended_ns, truncated),
+                    &open.exchange(end, said, ended_ns, truncated),
                 ));
             }
             // When it ended is not known, so neither is how long it took.
             (Some(_), None) => sink(Finding::Unanswered(Loss::Gap.label(), 1)),
             (None, _) => sink(Finding::Unanswered("no_status", 1)),
         }
-        // Without streams, the one that ends is the oldest.
-        let ended = if at == 0 {
-            self.open.pop_front()
-        } else {
-            self.open.remove(at)
-        };
-        if let Some(Open { text, .. }) = ended {
-            self.recycle(text);
-        }
+        self.open.remove(stream);
     }
 
     /// No open request will be answered, for one reason if its head is complete and for another if not.
@@ -340,25 +313,15 @@ impl Pairing {
         if std::mem::take(&mut self.is_unpaired) {
             sink(Finding::Unpaired("no_request"));
         }
-        while let Some(open) = self.open.pop_front() {
-            if open.is_known {
-                sink(Finding::Active(open.method(), -1));
+        for open in self.open.iter() {
+            if let Some(method) = open.method {
+                sink(Finding::Active(method, -1));
                 sink(Finding::Unanswered(reason, 1));
             } else {
                 sink(Finding::Unanswered(reason_in_head, 1));
             }
-            self.recycle(open.text);
         }
-    }
-
-    fn recycle(&mut self, mut text: Vec<u8>) {
-        if self.spare.len() < SPARE_MAX {
-            text.clear();
-            if self.spare.capacity() == 0 {
-                self.spare.reserve_exact(1);
-            }
-            self.spare.push(text);
-        }
+        self.open.clear();
     }
 }
 

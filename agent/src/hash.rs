@@ -14,6 +14,13 @@ pub(crate) struct FastHasher(u64);
 /// Odd, with its bits spread evenly: 2^64 divided by the golden ratio.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// The hash of a text.
+pub(crate) fn of(bytes: &[u8]) -> u64 {
+    let mut hasher = FastHasher::default();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
 impl Hasher for FastHasher {
     fn write(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<8>();
@@ -53,7 +60,8 @@ impl Hasher for FastHasher {
     }
 
     fn finish(&self) -> u64 {
-        // The table takes its position from the low bits, which a multiplication mixes least.
-        self.0 ^ self.0 >> 32
+        // A table takes its position from the low bits, but a multiplication carries upwards only.
+        let wide = u128::from(self.0) * u128::from(MULTIPLIER);
+        (wide >> 64) as u64 ^ wide as u64
     }
 }

@@ -26,6 +26,7 @@ pub mod memory;
 pub mod pipeline;
 pub mod probes;
 pub mod protocol;
+mod recent;
 pub mod records;
 pub mod series;
 pub mod serve;

@@ -88,6 +88,7 @@ impl Pipeline {
         match record {
             Record::Opened(opened) => self.opened(opened),
             Record::ConnectFailed(failed) => self.connect_failed(&failed),
+            Record::Segment(segment) if self.is_in_order(&segment) => self.segment(&segment, steer),
             Record::Segment(segment) => self.ordered(segment, steer),
             Record::Closed(closed) => self.ordered_end(closed, steer),
             Record::Started(started) => {
@@ -126,8 +127,8 @@ impl Pipeline {
     pub fn unnamed(&mut self, record: &Record<'_>) -> Option<u32> {
         let pid = record.pid()?;
         let known = match record {
-            Record::Segment(segment) => self.held(segment.connection, pid),
-            Record::Closed(closed) => self.held(closed.connection, pid),
+            Record::Segment(segment) => self.held_program(segment.connection, pid),
+            Record::Closed(closed) => self.held_program(closed.connection, pid),
             _ => self.asked(pid).map(|(program, _)| program),
         };
         self.unnamed_but(known, pid)
@@ -135,7 +136,7 @@ impl Pipeline {
 
     /// The same of a segment.
     pub fn unnamed_of(&mut self, segment: &Segment<'_>) -> Option<u32> {
-        let known = self.held(segment.connection, segment.pid);
+        let known = self.held_program(segment.connection, segment.pid);
         self.unnamed_but(known, segment.pid)
     }
 
@@ -144,13 +145,15 @@ impl Pipeline {
         (!is_known && self.wants_facts(pid)).then_some(pid)
     }
 
-    /// The program of a connection, if that process holds it and nothing was learnt since that was last looked at.
-    fn held(&mut self, id: ConnectionId, pid: u32) -> Option<ProgramKey> {
+    fn held_program(&mut self, id: ConnectionId, pid: u32) -> Option<ProgramKey> {
+        self.held(id, pid).map(|connection| connection.talk.program)
+    }
+
+    /// A connection, if that process holds it and nothing was learnt since its program was last looked at.
+    fn held(&mut self, id: ConnectionId, pid: u32) -> Option<&mut Connection<Talk>> {
         let changes = self.identity.changes();
-        let Connection {
-            pid: holder, talk, ..
-        } = self.connections.get_mut(id)?;
-        (*holder == pid && talk.changes == changes).then_some(talk.program)
+        let connection = self.connections.get_mut(id)?;
+        (connection.pid == pid && connection.talk.changes == changes).then_some(connection)
     }
 
     /// The processes believed to live and their starts, for the edge to check after a loss.

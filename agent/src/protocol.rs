@@ -2,8 +2,10 @@
 
 pub mod conversation;
 pub mod http1;
+mod method;
 
 pub use crate::connections::Piece;
+pub use method::Method;
 
 /// Which end of a connection speaks, by what it says: the client sends requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +65,10 @@ pub enum Step<'a> {
     Response(Response),
     /// A final response's last byte was in this piece.
     ResponseEnded,
+    /// A request that is no more than its head, all of it in this piece: the three steps of a request in one.
+    WholeRequest(Request<'a>),
+    /// A final response, all of it in this piece: the three steps of a response in one.
+    WholeResponse(Response),
     /// The last response's end was only seen by what came after it (next request, or close): it ended
     /// with the last byte that its speaker sent before this piece.
     ResponseEndedBefore,
@@ -72,6 +78,28 @@ pub enum Step<'a> {
     Upgraded,
     /// The parser lost its place: every open request on this connection is without a known answer.
     Lost(Loss),
+}
+
+impl<'a> Message<'a> {
+    /// The same with what was told in one step told one by one.
+    pub fn parts(self) -> impl Iterator<Item = Self> {
+        let Self { stream, step } = self;
+        let steps = match step {
+            Step::WholeRequest(request) => [
+                Some(Step::RequestStarted),
+                Some(Step::Request(request)),
+                Some(Step::RequestEnded),
+            ],
+            Step::WholeResponse(response) => [
+                Some(Step::ResponseStarted),
+                Some(Step::Response(response)),
+                Some(Step::ResponseEnded),
+            ],
+            other => [Some(other), None, None],
+        };
+        let steps = steps.into_iter().flatten();
+        steps.map(move |step| Self { stream, step })
+    }
 }
 
 /// Why a parser lost its place; the label value is [`Loss::label`].
@@ -106,6 +134,8 @@ pub enum Request<'a> {
     Http {
         /// As on the wire.
         method: &'a [u8],
+        /// What it is.
+        kind: Method,
         /// Request target as on the wire (origin, absolute, authority or asterisk form).
         target: &'a [u8],
         /// The `Host` header's value, empty if there is none.

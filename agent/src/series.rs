@@ -1,6 +1,7 @@
 //! Labels to counters, gauges and histograms; the cap on series.
 
 mod accept;
+mod asked;
 pub mod catalogue;
 mod counted;
 mod family;
@@ -9,7 +10,6 @@ mod http;
 mod labels;
 mod plain;
 mod process;
-mod recent;
 pub mod route;
 mod settings;
 mod snapshot;
@@ -23,7 +23,9 @@ pub use settings::{DURATION_BUCKETS_SECONDS, Settings};
 pub use snapshot::{Family, Point, Sample, Snapshot, UnknownMetric, Value};
 
 use crate::connections::{Direction, Role};
+use crate::protocol::Method;
 use accept::Accept;
+use asked::Targets;
 use catalogue::named;
 use counted::{Counter, add};
 use family::Key;
@@ -31,7 +33,6 @@ use http::{ClientKey, ServerKey};
 use labels::Words;
 use plain::{Gauge, Plain, PlainLabels};
 use process::{Owner, Processes};
-use recent::Recent;
 use std::sync::Arc;
 
 /// How long the series of an ended process wait for a scrape, in nanoseconds: 5 minutes, the time after
@@ -50,9 +51,7 @@ pub struct Series {
     /// The owner of agent-wide series: no process labels.
     agent: Arc<Owner>,
     words: Words,
-    /// The route template of the exchange at hand; kept for its memory.
-    template: String,
-    recent: Recent,
+    targets: Targets,
     http_server: family::Family<ServerKey>,
     http_client: family::Family<ClientKey>,
     plain: Plain,
@@ -79,8 +78,7 @@ impl Series {
                 labels: Box::default(),
             }),
             words: Words::default(),
-            template: String::new(),
-            recent: Recent::default(),
+            targets: Targets::default(),
             http_server: family::Family::new(http_server, series_max_per_metric, &bounds),
             http_client: family::Family::new(http_client, series_max_per_metric, &bounds),
             plain: Plain::new(series_max_per_metric, &bounds),
@@ -108,13 +106,13 @@ impl Series {
         self.forget(now_ns, false);
     }
 
-    /// Moves the number of requests that are being served by `delta`. `method` is as on the wire.
-    pub fn active_requests(&mut self, process: ProcessKey, role: Role, method: &[u8], delta: i64) {
+    /// Moves the number of requests that are being served by `delta`.
+    pub fn active_requests(&mut self, process: ProcessKey, role: Role, method: Method, delta: i64) {
         let gauge = match role {
-            Role::Client => Gauge::HttpClientRequests,
-            Role::Server | Role::Unknown => Gauge::HttpServerRequests,
+            Role::Client => Gauge::HttpClientRequests(method),
+            Role::Server | Role::Unknown => Gauge::HttpServerRequests(method),
         };
-        self.shift(process, gauge, [http::method(method), "", ""], delta);
+        self.shift(process, gauge, delta);
     }
 
     /// A request whose response was not seen.
@@ -158,12 +156,7 @@ impl Series {
         transport: &'static str,
         delta: i64,
     ) {
-        self.shift(
-            process,
-            Gauge::Connections,
-            [role.label(), transport, ""],
-            delta,
-        );
+        self.shift(process, Gauge::Connections(role, transport), delta);
     }
 
     /// A connection was accepted or made.
@@ -273,8 +266,7 @@ impl Series {
 
     /// Moves the number of bytes that have no outcome yet by `delta`.
     pub fn payload_pending(&mut self, process: ProcessKey, direction: Direction, delta: i64) {
-        let labels = [direction.label(), "", ""];
-        self.shift(process, Gauge::PendingBytes, labels, delta);
+        self.shift(process, Gauge::PendingBytes(direction), delta);
     }
 
     /// Records could not be counted.
@@ -309,12 +301,11 @@ impl Series {
             .count(&mut self.words, known, counter, labels, |row| add(row, n));
     }
 
-    fn shift(&mut self, process: ProcessKey, gauge: Gauge, labels: PlainLabels, delta: i64) {
+    fn shift(&mut self, process: ProcessKey, gauge: Gauge, delta: i64) {
         let Some(known) = self.processes.get_mut(process) else {
             return self.late(process);
         };
-        self.plain
-            .shift(&mut self.words, known, gauge, labels, delta);
+        self.plain.shift(&mut self.words, known, gauge, delta);
     }
 
     /// Something came for a process that has been forgotten, or is not measured.

@@ -284,7 +284,8 @@ impl Readers {
         if let Some(connection) = connections.get_mut(&id) {
             let conversation = &mut connection.talk;
             conversation.read(direction, piece, Moment::default(), &mut |heard| {
-                *requests += u64::from(heard.message.step == Step::RequestStarted);
+                let mut parts = heard.message.parts();
+                *requests += u64::from(parts.any(|part| part.step == Step::RequestStarted));
             });
         }
     }

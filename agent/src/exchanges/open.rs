@@ -1,36 +1,44 @@
 //! A request that is under way, as the pairing keeps it.
 
 use super::{Answer, End, Exchange, Operation};
+use crate::protocol::Method;
 
 /// A request that waits for the end of its response.
 #[derive(Debug, Default)]
 pub(super) struct Open {
     pub(super) stream: u32,
+    /// `None` until its head is complete; then it counts as active.
+    pub(super) method: Option<Method>,
+    pub(super) answer: Option<Answer>,
     pub(super) arrived_ns: Option<u64>,
     pub(super) started_ns: u64,
-    /// Method, then target.
-    pub(super) text: Vec<u8>,
-    pub(super) method_bytes: usize,
-    pub(super) version: &'static str,
-    /// Its head is complete, so it counts as active.
-    pub(super) is_known: bool,
-    pub(super) answer: Option<Answer>,
     pub(super) first_byte_ns: Option<u64>,
+    pub(super) version: &'static str,
+    pub(super) target: Vec<u8>,
 }
 
 impl Open {
-    pub(super) fn method(&self) -> &[u8] {
-        self.text.get(..self.method_bytes).unwrap_or_default()
-    }
-
-    pub(super) fn target(&self) -> &[u8] {
-        self.text.get(self.method_bytes..).unwrap_or_default()
+    /// Another request, in the memory of this one.
+    pub(super) fn begin(&mut self, stream: u32, arrived_ns: Option<u64>, started_ns: u64) {
+        let Self {
+            stream: of,
+            method,
+            answer,
+            arrived_ns: arrived,
+            started_ns: started,
+            first_byte_ns,
+            version,
+            target,
+        } = self;
+        (*of, *arrived, *started) = (stream, arrived_ns, started_ns);
+        (*method, *answer, *first_byte_ns, *version) = (None, None, None, "");
+        target.clear();
     }
 
     pub(super) fn exchange<'a>(
         &'a self,
         end: End<'a>,
-        answer: Answer,
+        (method, answer): (Method, Answer),
         ended_ns: u64,
         truncated: bool,
     ) -> Exchange<'a> {
@@ -38,8 +46,8 @@ impl Open {
             role: end.role,
             protocol: end.protocol,
             operation: Operation::Http {
-                method: self.method(),
-                target: self.target(),
+                method,
+                target: &self.target,
                 version: self.version,
             },
             answer,

@@ -45,14 +45,14 @@ fn run(end: End, pairing: &mut Pairing, steps: &[(Speaker, (u64, u64), Step<'_>)
 fn tell(finding: Finding<'_>) -> String {
     match finding {
         Finding::Active(method, delta) => {
-            format!("{} {delta:+}", String::from_utf8_lossy(method))
+            format!("{} {delta:+}", method.label())
         }
         Finding::Finished(exchange) => {
             let Operation::Http { method, target, .. } = exchange.operation;
             let Answer::Http { status } = exchange.answer;
             format!(
                 "{} {} {status} arrived {:?} {}..{}..{}{}",
-                String::from_utf8_lossy(method),
+                method.label(),
                 String::from_utf8_lossy(target),
                 exchange.arrived_ns,
                 exchange.started_ns,
@@ -70,6 +70,7 @@ fn tell(finding: Finding<'_>) -> String {
 fn get(target: &'static str) -> Step<'static> {
     Step::Request(Request::Http {
         method: b"GET",
+        kind: Method::Get,
         target: target.as_bytes(),
         host: b"",
         version: "1.1",

@@ -3,7 +3,7 @@
 use super::{
     Pipeline,
     account::error_type,
-    segment::{lose, note},
+    segment::{lose, note, step},
     talk::{Holder, Talk},
     tally,
 };
@@ -266,9 +266,7 @@ impl Pipeline {
         let end = end_of(&talk.conversation, &connection.remote);
         let (pairing, process) = (&mut talk.pairing, talk.process);
         let kept = talk.conversation.close(moment, &mut |heard| {
-            pairing.step(heard, end.remote, &mut |finding| {
-                note(series, process, end, finding)
-            });
+            step(pairing, series, process, end.remote, heard);
         });
         // What is settled otherwise was no requests.
         let turns = (!talk.conversation.is_settled()).then_some(turns);

@@ -25,11 +25,13 @@ pub(super) struct Waiting {
 }
 
 impl Pipeline {
+    /// Whether a segment neither waits nor was waited for, as nearly all.
+    pub(super) fn is_in_order(&self, segment: &Segment<'_>) -> bool {
+        self.waiting.is_empty() && !segment.overtakes
+    }
+
     /// Takes segments in the order in which their calls moved bytes.
     pub(super) fn ordered(&mut self, mut segment: Segment<'_>, steer: &mut impl Steer) {
-        if self.waiting.is_empty() && !segment.overtakes {
-            return self.segment(&segment, steer);
-        }
         let id = segment.connection;
         let (mut waiting, mut is_ending) = (0, false);
         if let Some(Connection { talk, .. }) = self.connections.get_mut(id)

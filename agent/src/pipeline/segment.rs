@@ -8,11 +8,11 @@ use super::{
     tally,
 };
 use crate::{
-    connections::{Connection, Direction, Role},
-    exchanges::{End, Finding},
+    connections::{Connection, Direction, Pieces, Role},
+    exchanges::{End, Finding, Pairing},
     protocol::{
         Loss, Piece,
-        conversation::{Moment, Reading},
+        conversation::{Heard, Moment, Reading},
     },
     records::{Address, Segment},
     series::{ProcessKey, Series},
@@ -52,20 +52,24 @@ impl Pipeline {
             time_ns: segment.time_ns,
             turn: segment.turn,
         };
-        for piece in pieces.iter() {
-            if let Piece::Lost(bytes) = piece {
-                lose(
-                    connection,
-                    &mut self.series,
-                    direction,
-                    bytes,
-                    moment.time_ns,
-                );
-            } else {
+        let seen_bytes = pieces.seen_bytes();
+        let Pieces {
+            lost_bytes,
+            content,
+            unseen_bytes,
+        } = pieces;
+        lose(
+            connection,
+            &mut self.series,
+            direction,
+            lost_bytes,
+            moment.time_ns,
+        );
+        for piece in [Piece::Bytes(content), Piece::Unseen(unseen_bytes)] {
+            if piece.length_bytes() > 0 {
                 read(connection, &mut self.series, direction, piece, moment);
             }
         }
-        let seen_bytes = pieces.seen_bytes();
         tally::moved(connection, &mut self.series, role, direction, seen_bytes);
         tally::list(&mut self.tallied, id, connection);
         let now_role = connection.talk.conversation.role();
@@ -149,6 +153,33 @@ fn read(
     piece: Piece<'_>,
     moment: Moment,
 ) {
+    let protocol = connection.talk.conversation.protocol();
+    if protocol.is_empty() {
+        return read_unknown(connection, series, direction, piece, moment);
+    }
+    let Connection { remote, talk, .. } = &mut *connection;
+    let (conversation, process) = (&mut talk.conversation, talk.process);
+    let moved = conversation.read_known(direction, piece, moment, &mut |heard| {
+        step(&mut talk.pairing, series, process, remote, heard)
+    });
+    // With this piece the protocol may have ended.
+    if let Some(speaker) = conversation.speaker(direction)
+        && !conversation.is_settled()
+    {
+        let is_lost = matches!(piece, Piece::Lost(_));
+        talk.pairing.moved(speaker, moment, is_lost);
+    }
+    tally::account(connection, series, protocol, direction, moved);
+}
+
+/// The same while it is not known what is spoken, or for good.
+fn read_unknown(
+    connection: &mut Connection<Talk>,
+    series: &mut Series,
+    direction: Direction,
+    piece: Piece<'_>,
+    moment: Moment,
+) {
     let remote = &connection.remote;
     let Talk {
         conversation,
@@ -159,33 +190,20 @@ fn read(
         ..
     } = &mut connection.talk;
     let process = *process;
-    let protocol_before = conversation.protocol();
     let Reading { moved, kept } = conversation.read(direction, piece, moment, &mut |heard| {
-        let end = End {
-            role: heard.role,
-            protocol: heard.protocol,
-            remote,
-        };
-        pairing.step(heard, remote, &mut |finding| {
-            note(series, process, end, finding)
-        });
+        step(pairing, series, process, remote, heard);
     });
     let is_lost = matches!(piece, Piece::Lost(_));
+    // With this piece the protocol may have been found.
+    let protocol = conversation.protocol();
     match conversation.speaker(direction) {
-        Some(speaker) if !conversation.protocol().is_empty() => {
-            pairing.moved(speaker, moment, is_lost);
-        }
+        Some(speaker) if !protocol.is_empty() => pairing.moved(speaker, moment, is_lost),
         _ if conversation.is_settled() => {}
         _ if is_lost => pairing.missed(Loss::Gap),
         // Of what was there before the agent nobody expects to see the beginning.
         _ if !*is_joined && matches!(piece, Piece::Unseen(_)) => pairing.missed(Loss::Unseen),
         _ => {}
     }
-    // With this piece the protocol may have been found, or have ended.
-    let protocol = match protocol_before {
-        "" => conversation.protocol(),
-        known => known,
-    };
     if let Some(kept) = kept {
         held.tell(series, process, protocol, kept);
     }
@@ -194,11 +212,29 @@ fn read(
     tally::account(connection, series, protocol, direction, moved);
 }
 
+/// A step of a message through the pairing into the series.
+pub(super) fn step(
+    pairing: &mut Pairing,
+    series: &mut Series,
+    process: ProcessKey,
+    remote: &Address,
+    heard: &Heard<'_>,
+) {
+    let end = End {
+        role: heard.role,
+        protocol: heard.protocol,
+        remote,
+    };
+    pairing.step(heard, remote, &mut |finding| {
+        note(series, process, end, finding)
+    });
+}
+
 /// A finding becomes counts.
 pub(super) fn note(series: &mut Series, process: ProcessKey, end: End<'_>, finding: Finding<'_>) {
     match finding {
         Finding::Active(method, delta) => series.active_requests(process, end.role, method, delta),
-        Finding::Finished(exchange) => series.exchange(process, &exchange),
+        Finding::Finished(exchange) => series.exchange(process, exchange),
         Finding::Unanswered(reason, count) => {
             series.unanswered(process, end.protocol, end.role, reason, count);
         }

@@ -63,7 +63,8 @@ pub(super) fn account(
     direction: Direction,
     account: Account,
 ) {
-    if connection.talk.tally.protocol != protocol {
+    // Where a text lies in two places, this tells too early, and no less.
+    if !std::ptr::eq(connection.talk.tally.protocol, protocol) {
         tell(connection, series);
         connection.talk.tally.protocol = protocol;
     }

@@ -46,7 +46,10 @@ enum State {
         passed: Option<Direction>,
     },
     /// Read by a protocol.
-    Known(Box<dyn Protocol>),
+    Known {
+        protocol: &'static str,
+        reader: Box<dyn Protocol>,
+    },
     /// TLS, or what came after an upgrade.
     Opaque,
     /// None of the protocols.
@@ -134,7 +137,7 @@ impl Conversation {
     /// The protocol's name for labels, empty while it is not known.
     pub fn protocol(&self) -> &'static str {
         match &self.state {
-            State::Known(protocol) => protocol.name(),
+            State::Known { protocol, .. } => protocol,
             _ => "",
         }
     }
@@ -147,7 +150,7 @@ impl Conversation {
     /// How many of the bytes that go that way next need not be captured.
     pub fn needless_bytes(&self, direction: Direction) -> u64 {
         match (&self.state, speaker(self.role, direction)) {
-            (State::Known(protocol), Some(speaker)) => protocol.needless_bytes(speaker),
+            (State::Known { reader, .. }, Some(speaker)) => reader.needless_bytes(speaker),
             _ => 0,
         }
     }
@@ -162,7 +165,7 @@ impl Conversation {
         emit: &mut impl FnMut(&Heard<'_>),
     ) -> Reading {
         match &mut self.state {
-            State::Known(_) => Reading::of(self.read_known(direction, piece, moment, emit)),
+            State::Known { .. } => Reading::of(self.read_known(direction, piece, moment, emit)),
             State::Opaque => Reading::of(opaque(piece.length_bytes())),
             State::Unrecognised => Reading::of(unrecognised(piece)),
             State::Opening { .. } => self.open(direction, piece, moment, emit),
@@ -170,19 +173,21 @@ impl Conversation {
         }
     }
 
-    fn read_known(
+    /// The same, if the [protocol](Self::protocol) is known.
+    pub fn read_known(
         &mut self,
         direction: Direction,
         piece: Piece<'_>,
         moment: Moment,
         emit: &mut impl FnMut(&Heard<'_>),
     ) -> Account {
-        let (State::Known(reader), Some(speaker)) =
-            (&mut self.state, speaker(self.role, direction))
+        let role = self.role;
+        let (State::Known { protocol, reader }, Some(speaker)) =
+            (&mut self.state, speaker(role, direction))
         else {
             return unrecognised(piece);
         };
-        let (role, protocol) = (self.role, reader.name());
+        let protocol = *protocol;
         let mut is_over = false;
         let consumed = reader.read(speaker, piece, &mut |message| {
             is_over |= matches!(message.step, Step::Upgraded);
@@ -286,8 +291,8 @@ impl Conversation {
         emit: &mut impl FnMut(&Heard<'_>),
     ) -> Option<[Account; 2]> {
         match &mut self.state {
-            State::Known(reader) => {
-                let (speaker, role, protocol) = (Speaker::Server, self.role, reader.name());
+            State::Known { protocol, reader } => {
+                let (speaker, role, protocol) = (Speaker::Server, self.role, *protocol);
                 reader.close(&mut |message| {
                     emit(&Heard {
                         speaker,

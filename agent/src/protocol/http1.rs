@@ -25,10 +25,12 @@ mod place;
 mod recognise;
 #[cfg(test)]
 mod tests;
+mod whole;
 
-use super::{Consumed, Kind, Loss, Message, Piece, Protocol, Recognition, Speaker, Start, Step};
+use super::{
+    Consumed, Kind, Loss, Message, Method, Piece, Protocol, Recognition, Speaker, Start, Step,
+};
 use adrift::Adrift;
-use head::Method;
 use messages::tell;
 use place::{Place, Side, behind, lost, sum, total};
 use std::collections::VecDeque;
@@ -90,6 +92,11 @@ impl Protocol for Reader {
         piece: Piece<'_>,
         emit: &mut dyn FnMut(Message<'_>),
     ) -> Consumed {
+        if let Piece::Bytes(bytes) = piece
+            && let Some(consumed) = self.take_whole(speaker, bytes, emit)
+        {
+            return consumed;
+        }
         if let Mode::Adrift(adrift) = &mut self.mode
             && adrift.ends_with(speaker, piece)
         {

@@ -94,7 +94,7 @@ impl Accept {
             } else {
                 let render = |out: &mut String| push_number(out, "server_port", port);
                 let (row, found) = family.row(&key, owner, render);
-                place = found;
+                place = found.into();
                 row
             };
             if let Some(value) = row.first_mut() {

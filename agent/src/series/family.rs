@@ -43,13 +43,19 @@ pub(super) struct RowPlace {
     moves: u32,
 }
 
-/// Where an observation went.
+/// Where observations go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// The series of its own label set.
     Own,
     /// The overflow row.
     Overflow,
+}
+
+impl From<Option<RowPlace>> for Place {
+    fn from(row: Option<RowPlace>) -> Self {
+        row.map_or(Self::Overflow, |_| Self::Own)
+    }
 }
 
 impl<K: Key> Family<K> {
@@ -74,33 +80,29 @@ impl<K: Key> Family<K> {
         }
     }
 
-    /// The row of `key`, which is made if there is room; `render` writes its own labels then.
+    /// The row of `key`, which is made if there is room, and where it stands; the overflow row if there is none.
+    /// `render` writes the labels of a new one.
     pub(super) fn row(
         &mut self,
         key: &K,
         owner: &Arc<Owner>,
         render: impl FnOnce(&mut String),
-    ) -> (&mut [u64], Place) {
+    ) -> (&mut [u64], Option<RowPlace>) {
         let at = match self.rows.get(key) {
-            Some(at) => *at as usize,
+            Some(at) => *at,
             None if self.rows.len() < self.series_max => self.create(key, owner, render),
-            None => return (self.overflow_row(), Place::Overflow),
+            None => return (self.overflow_row(), None),
         };
-        let start = at * self.row_len;
+        let start = at as usize * self.row_len;
+        let moves = self.moves;
         match self.values.get_mut(start..start + self.row_len) {
-            Some(row) => (row, Place::Own),
-            None => (&mut self.overflow, Place::Overflow),
+            Some(row) => (row, Some(RowPlace { at, moves })),
+            None => (&mut self.overflow, None),
         }
     }
 
-    /// Where the row of `key` stands; `None` if it has none of its own.
-    pub(super) fn place(&self, key: &K) -> Option<RowPlace> {
-        let at = *self.rows.get(key)?;
-        let moves = self.moves;
-        Some(RowPlace { at, moves })
-    }
-
     /// The row that stands there, unless rows have moved since.
+    #[inline]
     pub(super) fn row_at(&mut self, place: RowPlace) -> Option<&mut [u64]> {
         let RowPlace { at, moves } = place;
         let start = at as usize * self.row_len;
@@ -125,8 +127,8 @@ impl<K: Key> Family<K> {
         }
     }
 
-    fn create(&mut self, key: &K, owner: &Arc<Owner>, render: impl FnOnce(&mut String)) -> usize {
-        let at = self.rows.len();
+    fn create(&mut self, key: &K, owner: &Arc<Owner>, render: impl FnOnce(&mut String)) -> u32 {
+        let at = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
         let mut own = String::new();
         render(&mut own);
         let own = match self.texts.get_key_value(own.as_str()) {
@@ -137,8 +139,7 @@ impl<K: Key> Family<K> {
                 text
             }
         };
-        self.rows
-            .insert(key.clone(), u32::try_from(at).unwrap_or(u32::MAX));
+        self.rows.insert(key.clone(), at);
         self.values.resize(self.values.len() + self.row_len, 0);
         Arc::make_mut(&mut self.labels).push(Labels {
             owner: Arc::clone(owner),

@@ -1,13 +1,14 @@
 //! The HTTP request durations: what tells their series apart, and how their labels are written.
 
 use super::Series;
-use super::family::Key;
+use super::asked::Kind;
+use super::family::{Key, RowPlace};
 use super::labels::{Word, push_label, push_number};
-use super::process::{Process, ProcessKey};
-use super::recent::{Kind, Rows};
-use super::route::{CATCH_ALL, template};
+use super::process::{Process, ProcessKey, Processes};
+use super::route::CATCH_ALL;
 use crate::connections::Role;
-use crate::exchanges::{Answer, Exchange, Operation};
+use crate::exchanges::{Exchange, Operation};
+use crate::protocol::Method;
 use crate::records::Address;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -15,130 +16,171 @@ use std::sync::Arc;
 impl Series {
     /// Counts a finished exchange and its times. One whose end is not known counts as a server's.
     pub fn exchange(&mut self, process: ProcessKey, exchange: &Exchange<'_>) {
-        let kind = kind(process, exchange);
+        let kind = Kind::of(exchange);
         let times = Times::of(exchange);
-        // A process that has been forgotten may have shared its series with one that is there.
-        let is_known = self.processes.get_mut(process).is_some();
-        let rows = self.recent.get(&kind).filter(|_| is_known);
-        if rows.is_some_and(|rows| self.observe_at(rows, kind.role, times).is_some()) {
-            return;
+        let counted = match kind.role {
+            Role::Client => self.called(process, &kind, exchange.remote, times.duration_ns),
+            Role::Server | Role::Unknown => {
+                let Operation::Http { target, .. } = exchange.operation;
+                self.served(process, &kind, target, times.duration_ns)
+            }
+        };
+        if counted.is_none() {
+            return self.late(process);
         }
-        if let Some(rows) = self.observe(&kind, exchange, times) {
-            self.recent.put(&kind, rows);
-        }
+        self.parts(process, kind.role, exchange.protocol, times);
     }
 
-    /// Counts an exchange where others of its kind were; `None`, and nothing is counted, if that cannot be.
-    fn observe_at(&mut self, rows: Rows, role: Role, times: Times) -> Option<()> {
-        let duration = match role {
-            Role::Client => self.http_client.row_at(rows.duration),
-            Role::Server | Role::Unknown => self.http_server.row_at(rows.duration),
-        }?;
-        let first_byte = self.plain.first_byte.row_at(rows.first_byte)?;
-        if let Some(queue_ns) = times.queue_ns {
-            let queue = self.plain.queue.row_at(rows.queue?)?;
-            self.bounds.observe(queue, queue_ns);
+    /// Counts how long a server took; `None` if the process is not known.
+    fn served(
+        &mut self,
+        key: ProcessKey,
+        kind: &Kind,
+        target: &[u8],
+        duration_ns: u64,
+    ) -> Option<()> {
+        let process = self.processes.get_mut(key)?;
+        let target = self.targets.get(target);
+        let place = target.place(key, kind);
+        if let Some(row) = place.and_then(|place| self.http_server.row_at(place)) {
+            self.bounds.observe(row, duration_ns);
+            return Some(());
         }
-        self.bounds.observe(duration, times.duration_ns);
-        self.bounds.observe(first_byte, times.first_byte_ns);
+        let owner = Arc::clone(&process.owner);
+        let routes_max = self.routes_max_per_process;
+        let template = &target.template;
+        let (route, is_lasting) =
+            route(&mut self.processes, key, template, kind.status, routes_max);
+        let series = ServerKey {
+            request: Request {
+                owner: owner.number,
+                method: kind.method,
+                version: self.words.number(kind.version),
+                outcome: Outcome::of(kind),
+            },
+            route,
+        };
+        let template = match route {
+            CATCH_ALL_NUMBER => CATCH_ALL,
+            _ => template,
+        };
+        let (row, place) = self.http_server.row(&series, &owner, |out| {
+            push_server(out, kind.version, &series, template);
+        });
+        self.bounds.observe(row, duration_ns);
+        if let Some(place) = place.filter(|_| is_lasting) {
+            target.counted(key, kind, place);
+        }
         Some(())
     }
 
-    /// Counts an exchange, and tells where others of its kind will be counted, if that is sure.
-    fn observe(&mut self, kind: &Kind<'_>, exchange: &Exchange<'_>, times: Times) -> Option<Rows> {
-        let Kind {
-            process,
-            role,
-            protocol,
-            method,
-            version,
-            status,
-            truncated,
-            target,
-            remote: _,
-        } = *kind;
-        let (route, is_lasting) = match role {
-            Role::Client => (CATCH_ALL_NUMBER, true),
-            Role::Server | Role::Unknown => self.route(process, target, status),
+    /// Counts how long a client waited; `None` if the process is not known.
+    fn called(
+        &mut self,
+        key: ProcessKey,
+        kind: &Kind,
+        remote: &Address,
+        duration_ns: u64,
+    ) -> Option<()> {
+        let Process { owner, calls, .. } = self.processes.get_mut(key)?;
+        let place = calls.place(remote, kind);
+        if let Some(row) = place.and_then(|place| self.http_client.row_at(place)) {
+            self.bounds.observe(row, duration_ns);
+            return Some(());
+        }
+        let series = ClientKey {
+            request: Request {
+                owner: owner.number,
+                method: kind.method,
+                version: self.words.number(kind.version),
+                outcome: Outcome::of(kind),
+            },
+            server: remote.into(),
         };
-        let Some(Process { owner, .. }) = self.processes.get_mut(process) else {
-            self.late(process);
-            return None;
-        };
-        let words = &mut self.words;
-        let request = Request {
-            owner: owner.number,
-            method: words.number(method),
-            version: words.number(version),
-            outcome: Outcome::new(role, status, truncated),
-        };
-        let duration = match role {
-            Role::Client => {
-                let key = ClientKey {
-                    request,
-                    server: exchange.remote.into(),
-                };
-                let (row, _) = self
-                    .http_client
-                    .row(&key, owner, |out| push_client(out, method, version, &key));
-                self.bounds.observe(row, times.duration_ns);
-                self.http_client.place(&key)
-            }
-            Role::Server | Role::Unknown => {
-                let key = ServerKey { request, route };
-                let template = if route == CATCH_ALL_NUMBER {
-                    CATCH_ALL
-                } else {
-                    self.template.as_str()
-                };
-                let (row, _) = self.http_server.row(&key, owner, |out| {
-                    push_server(out, method, version, &key, template)
-                });
-                self.bounds.observe(row, times.duration_ns);
-                self.http_server.place(&key)
-            }
-        };
-        let labels = [protocol, role.label(), ""];
-        let queue = times.queue_ns.and_then(|queue_ns| {
-            let queue = &mut self.plain.queue;
-            queue.observe(words, owner, labels, &self.bounds, queue_ns)
+        let (row, place) = self.http_client.row(&series, owner, |out| {
+            push_client(out, kind.version, &series);
         });
-        let first_byte = &mut self.plain.first_byte;
-        let first_byte =
-            first_byte.observe(words, owner, labels, &self.bounds, times.first_byte_ns)?;
-        let duration = duration.filter(|_| is_lasting)?;
-        Some(Rows {
-            duration,
-            first_byte,
-            queue,
-        })
+        self.bounds.observe(row, duration_ns);
+        if let Some(place) = place {
+            calls.counted(remote, kind, place);
+        }
+        Some(())
     }
 
-    /// The number of the template of `target`, which is then in `self.template`; and whether it will be the same
-    /// next time.
-    fn route(&mut self, key: ProcessKey, target: &[u8], status: u16) -> (u16, bool) {
-        template(target, &mut self.template);
-        if self.template == CATCH_ALL {
-            return (CATCH_ALL_NUMBER, true);
-        }
-        let Some(process) = self.processes.get_mut(key) else {
-            return (CATCH_ALL_NUMBER, false);
+    /// Counts how long the parts of an exchange took.
+    fn parts(&mut self, process: ProcessKey, role: Role, protocol: &'static str, times: Times) {
+        let Some(Process { owner, parts, .. }) = self.processes.get_mut(process) else {
+            return;
         };
-        if let Some(number) = process.routes.get(&self.template) {
-            return (number, true);
+        let is = |known: &Parts| known.role == role && std::ptr::eq(known.protocol, protocol);
+        let at = parts.iter().position(is).unwrap_or_else(|| {
+            parts.push(Parts {
+                role,
+                protocol,
+                first_byte: None,
+                queue: None,
+            });
+            parts.len() - 1
+        });
+        let Some(known) = parts.get_mut(at) else {
+            return;
+        };
+        let (words, bounds) = (&mut self.words, &self.bounds);
+        let labels = [protocol, role.label(), ""];
+        if let Some(queue_ns) = times.queue_ns {
+            let queue = &mut self.plain.queue;
+            queue.observe(&mut known.queue, words, owner, labels, bounds, queue_ns);
         }
-        // Another status may find room for it later.
-        if !process.routes.has_room(self.routes_max_per_process, status) {
-            return (CATCH_ALL_NUMBER, false);
-        }
-        match self.processes.learn_route(key, &self.template) {
-            Some(number) => (number, true),
-            None => (CATCH_ALL_NUMBER, false),
-        }
+        let first_byte = &mut self.plain.first_byte;
+        let first_byte_ns = times.first_byte_ns;
+        first_byte.observe(
+            &mut known.first_byte,
+            words,
+            owner,
+            labels,
+            bounds,
+            first_byte_ns,
+        );
     }
 }
 
-/// How long the parts of an exchange took.
+/// The number of a template for a process; and whether it will be the same next time.
+fn route(
+    processes: &mut Processes,
+    key: ProcessKey,
+    template: &str,
+    status: u16,
+    routes_max: usize,
+) -> (u16, bool) {
+    if template == CATCH_ALL {
+        return (CATCH_ALL_NUMBER, true);
+    }
+    let Some(process) = processes.get_mut(key) else {
+        return (CATCH_ALL_NUMBER, false);
+    };
+    if let Some(number) = process.routes.get(template) {
+        return (number, true);
+    }
+    // Another status may find room for it later.
+    if !process.routes.has_room(routes_max, status) {
+        return (CATCH_ALL_NUMBER, false);
+    }
+    match processes.learn_route(key, template) {
+        Some(number) => (number, true),
+        None => (CATCH_ALL_NUMBER, false),
+    }
+}
+
+/// Where the parts of a process's exchanges of one role and protocol were counted last.
+#[derive(Debug)]
+pub(super) struct Parts {
+    role: Role,
+    protocol: &'static str,
+    first_byte: Option<RowPlace>,
+    queue: Option<RowPlace>,
+}
+
+/// How long an exchange and its parts took.
 #[derive(Clone, Copy, Debug)]
 struct Times {
     duration_ns: u64,
@@ -159,46 +201,8 @@ impl Times {
     }
 }
 
-fn kind<'a>(process: ProcessKey, exchange: &Exchange<'a>) -> Kind<'a> {
-    let Operation::Http {
-        method,
-        target,
-        version,
-    } = exchange.operation;
-    let Answer::Http { status } = exchange.answer;
-    let is_client = exchange.role == Role::Client;
-    Kind {
-        process,
-        role: exchange.role,
-        protocol: exchange.protocol,
-        method: self::method(method),
-        version,
-        status,
-        truncated: exchange.truncated,
-        target: if is_client { b"" } else { target },
-        remote: is_client.then_some(exchange.remote),
-    }
-}
-
 /// The route number of [`CATCH_ALL`].
 const CATCH_ALL_NUMBER: u16 = 0;
-
-/// The label value for a method as on the wire. Methods are case-sensitive; they are those of RFC 9110 and PATCH
-/// (RFC 5789), and `_OTHER` stands for any other.
-pub(super) fn method(wire: &[u8]) -> &'static str {
-    match wire {
-        b"GET" => "GET",
-        b"HEAD" => "HEAD",
-        b"POST" => "POST",
-        b"PUT" => "PUT",
-        b"DELETE" => "DELETE",
-        b"CONNECT" => "CONNECT",
-        b"OPTIONS" => "OPTIONS",
-        b"TRACE" => "TRACE",
-        b"PATCH" => "PATCH",
-        _ => "_OTHER",
-    }
-}
 
 /// How an exchange ended, as labels tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -219,7 +223,14 @@ enum Error {
 }
 
 impl Outcome {
-    fn new(role: Role, status: u16, truncated: bool) -> Self {
+    fn of(kind: &Kind) -> Self {
+        let Kind {
+            role,
+            method: _,
+            truncated,
+            status,
+            version: _,
+        } = *kind;
         let error_status_min = match role {
             Role::Client => 400,
             // 4xx says that the client has made an error, and not the server.
@@ -246,7 +257,7 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Request {
     owner: u64,
-    method: Word,
+    method: Method,
     version: Word,
     outcome: Outcome,
 }
@@ -303,9 +314,9 @@ impl From<&Address> for Server {
 }
 
 /// Writes the labels of a server's series.
-fn push_server(out: &mut String, method: &str, version: &str, key: &ServerKey, route: &str) {
+fn push_server(out: &mut String, version: &str, key: &ServerKey, route: &str) {
     let outcome = key.request.outcome;
-    push_label(out, "http_request_method", method);
+    push_label(out, "http_request_method", key.request.method.label());
     push_number(out, "http_response_status_code", outcome.status);
     push_label(out, "http_route", route);
     push_label(out, "network_protocol_version", version);
@@ -313,9 +324,9 @@ fn push_server(out: &mut String, method: &str, version: &str, key: &ServerKey, r
 }
 
 /// Writes the labels of a client's series.
-fn push_client(out: &mut String, method: &str, version: &str, key: &ClientKey) {
+fn push_client(out: &mut String, version: &str, key: &ClientKey) {
     let outcome = key.request.outcome;
-    push_label(out, "http_request_method", method);
+    push_label(out, "http_request_method", key.request.method.label());
     push_number(out, "http_response_status_code", outcome.status);
     match &key.server {
         Server::Inet(address, port) => {

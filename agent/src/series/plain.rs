@@ -6,6 +6,8 @@ use super::family::{Family, Key, Place, RowPlace};
 use super::histogram::Bounds;
 use super::labels::{Word, Words, push_label};
 use super::process::{Owner, Process};
+use crate::connections::{Direction, Role};
+use crate::protocol::Method;
 use std::sync::Arc;
 
 /// The values of the metric's own labels, in the catalogue's order; "" where it has fewer.
@@ -39,16 +41,20 @@ impl PlainFamily {
         self.put(words, owner, labels, |row| add(row, n));
     }
 
-    /// Adds an observation to a histogram, and tells where the series of these labels stands.
+    /// Adds an observation to a histogram; `place` is where the last one with these labels went.
     pub(super) fn observe(
         &mut self,
+        place: &mut Option<RowPlace>,
         words: &mut Words,
         owner: &Arc<Owner>,
         labels: PlainLabels,
         bounds: &Bounds,
         value_ns: u64,
-    ) -> Option<RowPlace> {
-        self.put(words, owner, labels, |row| bounds.observe(row, value_ns))
+    ) {
+        if let Some(row) = place.and_then(|place| self.row_at(place)) {
+            return bounds.observe(row, value_ns);
+        }
+        *place = self.put(words, owner, labels, |row| bounds.observe(row, value_ns));
     }
 
     /// Lets `observe` put something into the row of these labels, and tells where their series stands.
@@ -60,9 +66,9 @@ impl PlainFamily {
         observe: impl FnOnce(&mut [u64]),
     ) -> Option<RowPlace> {
         let key = key(words, owner, labels);
-        let (row, _) = self.plain_row(key, owner, labels);
+        let (row, place) = self.plain_row(key, owner, labels);
         observe(row);
-        self.place(&key)
+        place
     }
 
     fn plain_row(
@@ -70,7 +76,7 @@ impl PlainFamily {
         key: PlainKey,
         owner: &Arc<Owner>,
         labels: PlainLabels,
-    ) -> (&mut [u64], Place) {
+    ) -> (&mut [u64], Option<RowPlace>) {
         let names = self.metric().labels;
         self.row(&key, owner, |out| {
             for (name, value) in names.iter().zip(labels) {
@@ -90,10 +96,23 @@ fn key(words: &mut Words, owner: &Owner, labels: PlainLabels) -> PlainKey {
 /// The gauges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gauge {
-    HttpServerRequests,
-    HttpClientRequests,
-    Connections,
-    PendingBytes,
+    HttpServerRequests(Method),
+    HttpClientRequests(Method),
+    /// Over a transport.
+    Connections(Role, &'static str),
+    PendingBytes(Direction),
+}
+
+impl Gauge {
+    fn labels(self) -> PlainLabels {
+        match self {
+            Self::HttpServerRequests(method) | Self::HttpClientRequests(method) => {
+                [method.label(), "", ""]
+            }
+            Self::Connections(role, transport) => [role.label(), transport, ""],
+            Self::PendingBytes(direction) => [direction.label(), "", ""],
+        }
+    }
 }
 
 /// What one process has in gauges, and where. What once went to the overflow row goes there for the rest
@@ -105,20 +124,11 @@ pub(super) struct Gauges(Vec<Standing>);
 #[derive(Debug)]
 struct Standing {
     gauge: Gauge,
-    labels: PlainLabels,
     key: PlainKey,
     place: Place,
     /// Where its own series stood last.
     row: Option<RowPlace>,
     value: i64,
-}
-
-impl Standing {
-    fn is(&self, gauge: Gauge, labels: PlainLabels) -> bool {
-        let mut pairs = self.labels.iter().zip(labels);
-        // Equal texts nearly always lie in one place.
-        self.gauge == gauge && pairs.all(|(a, b)| std::ptr::eq(*a, b) || *a == b)
-    }
 }
 
 /// All metrics of this kind.
@@ -211,10 +221,10 @@ impl Plain {
 
     fn gauge_mut(&mut self, gauge: Gauge) -> &mut PlainFamily {
         match gauge {
-            Gauge::HttpServerRequests => &mut self.http_server_requests,
-            Gauge::HttpClientRequests => &mut self.http_client_requests,
-            Gauge::Connections => &mut self.connections,
-            Gauge::PendingBytes => &mut self.pending,
+            Gauge::HttpServerRequests(_) => &mut self.http_server_requests,
+            Gauge::HttpClientRequests(_) => &mut self.http_client_requests,
+            Gauge::Connections(..) => &mut self.connections,
+            Gauge::PendingBytes(_) => &mut self.pending,
         }
     }
 
@@ -224,7 +234,6 @@ impl Plain {
         words: &mut Words,
         process: &mut Process,
         gauge: Gauge,
-        labels: PlainLabels,
         delta: i64,
     ) {
         let Process {
@@ -233,16 +242,16 @@ impl Plain {
             ..
         } = process;
         let family = self.gauge_mut(gauge);
-        let Some(known) = standing.iter_mut().find(|known| known.is(gauge, labels)) else {
+        let Some(known) = standing.iter_mut().find(|known| known.gauge == gauge) else {
+            let labels = gauge.labels();
             let key = key(words, owner, labels);
-            let (row, place) = family.plain_row(key, owner, labels);
-            shift(row, delta);
+            let (own, row) = family.plain_row(key, owner, labels);
+            shift(own, delta);
             standing.push(Standing {
                 gauge,
-                labels,
                 key,
-                place,
-                row: family.place(&key),
+                place: row.into(),
+                row,
                 value: delta,
             });
             return;
@@ -254,8 +263,9 @@ impl Plain {
                 if let Some(row) = known.row.and_then(|place| family.row_at(place)) {
                     return shift(row, delta);
                 }
-                shift(family.plain_row(known.key, owner, labels).0, delta);
-                known.row = family.place(&known.key);
+                let (own, row) = family.plain_row(known.key, owner, gauge.labels());
+                shift(own, delta);
+                known.row = row;
             }
         }
     }
@@ -264,7 +274,6 @@ impl Plain {
     pub(super) fn take_back(&mut self, gauges: Gauges) {
         for Standing {
             gauge,
-            labels: _,
             key,
             place,
             row: _,

@@ -1,8 +1,10 @@
 //! The measured processes: their labels, their routes, and when they are forgotten.
 
 use super::LINGER_NS;
+use super::asked::Calls;
 use super::catalogue::PROCESS_LABELS;
 use super::counted::Counted;
+use super::http::Parts;
 use super::labels::push_label;
 use super::plain::Gauges;
 use super::route::Routes;
@@ -25,11 +27,6 @@ impl ProcessKey {
         slot: u32::MAX,
         generation: u32::MAX,
     };
-
-    /// Its place in the table of processes.
-    pub(super) const fn slot(self) -> u32 {
-        self.slot
-    }
 }
 
 /// What series belong to: one set of process labels, which is one process or, where the config leaves
@@ -49,6 +46,9 @@ pub(super) struct Process {
     pub(super) routes: Routes,
     pub(super) gauges: Gauges,
     pub(super) counted: Counted,
+    pub(super) calls: Calls,
+    /// Where the parts of its exchanges are counted.
+    pub(super) parts: Vec<Parts>,
     ended_ns: Option<u64>,
 }
 
@@ -139,6 +139,8 @@ impl Processes {
             routes: Routes::default(),
             gauges: Gauges::default(),
             counted: Counted::default(),
+            calls: Calls::default(),
+            parts: Vec::new(),
             ended_ns: None,
         };
         let number = self.free.pop().unwrap_or_else(|| {

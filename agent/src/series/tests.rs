@@ -8,6 +8,7 @@ mod sums;
 
 use super::*;
 use crate::exchanges::{Answer, Exchange, Operation};
+use crate::protocol::Method;
 use crate::records::Address;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -85,7 +86,7 @@ fn http<'a>(role: Role, target: &'a [u8], status: u16) -> Exchange<'a> {
         role,
         protocol: "http1",
         operation: Operation::Http {
-            method: b"GET",
+            method: Method::Get,
             target,
             version: "1.1",
         },
@@ -101,7 +102,7 @@ fn http<'a>(role: Role, target: &'a [u8], status: u16) -> Exchange<'a> {
 
 fn with_method<'a>(mut exchange: Exchange<'a>, wire: &'a [u8]) -> Exchange<'a> {
     let Operation::Http { method, .. } = &mut exchange.operation;
-    *method = wire;
+    *method = Method::of(wire);
     exchange
 }
 
@@ -235,9 +236,9 @@ fn methods_and_peers_have_one_spelling() {
     );
     series.exchange(key, &with_method(http(Role::Client, b"/", 200), b"PATCH"));
     for method in [b"get".as_slice(), b"PROPFIND", b"", b"\xff\""] {
-        series.active_requests(key, Role::Server, method, 1);
+        series.active_requests(key, Role::Server, Method::of(method), 1);
     }
-    series.active_requests(key, Role::Server, b"GET", 1);
+    series.active_requests(key, Role::Server, Method::Get, 1);
     let snapshot = series.snapshot(0);
     let client = r#"http_request_method="PATCH",http_response_status_code="200",server_address="10.0.0.1",server_port="8080",network_protocol_version="1.1""#;
     assert_eq!(

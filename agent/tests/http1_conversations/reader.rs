@@ -32,8 +32,10 @@ impl Reading {
     pub(crate) fn read(&mut self, speaker: Speaker, piece: Piece<'_>) {
         let (steps, by_side) = (&mut self.steps, &mut self.by_side);
         let consumed = self.reader.read(speaker, piece, &mut |message| {
-            steps.push(text(message));
-            by_side[side(message)].push(text(message));
+            for part in message.parts() {
+                steps.push(text(part));
+                by_side[side(part)].push(text(part));
+            }
         });
         let Consumed {
             parsed_bytes,
@@ -105,6 +107,7 @@ fn text(message: Message<'_>) -> String {
     match message.step {
         Step::RequestStarted => "(".to_owned(),
         Step::Request(Request::Http {
+            kind: _,
             method,
             target,
             host,

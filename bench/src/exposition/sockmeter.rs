@@ -6,6 +6,7 @@ use anyhow::Result;
 use sockmeter::{
     exchanges::{Answer, Exchange, Operation},
     export::prometheus::{Chunks, Format, write},
+    protocol::Method,
     records::{Address, Direction, Role, Transport},
     series::{Series, Settings},
 };
@@ -30,7 +31,7 @@ impl Exposition for Sockmeter {
                         role: Role::Server,
                         protocol: "http1",
                         operation: Operation::Http {
-                            method: requests.method.as_bytes(),
+                            method: Method::of(requests.method.as_bytes()),
                             target: requests.route.as_bytes(),
                             version: "1.1",
                         },
@@ -47,7 +48,7 @@ impl Exposition for Sockmeter {
                     series.exchange(process, &exchange);
                 }
             }
-            series.active_requests(process, Role::Server, b"GET", 1);
+            series.active_requests(process, Role::Server, Method::Get, 1);
             series.connection_opened(process, Role::Server, "tcp");
             series.connection_active(process, Role::Server, "tcp", 1);
             for (direction, bytes) in [(Direction::Receive, 80), (Direction::Transmit, 752)] {

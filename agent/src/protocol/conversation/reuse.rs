@@ -15,7 +15,10 @@ impl Conversation {
             return;
         }
         self.state = State::opening(match before {
-            State::Known(reader) => Some(reader),
+            State::Known {
+                protocol: _,
+                reader,
+            } => Some(reader),
             State::Opening { openings: _, spare } => spare,
             State::Adrift { .. } | State::Opaque | State::Unrecognised => None,
         });
@@ -23,7 +26,7 @@ impl Conversation {
 
     /// Gives back what a reader holds that is more than its next connection will want.
     pub fn trim(&mut self) {
-        if let State::Known(reader) = &mut self.state {
+        if let State::Known { reader, .. } = &mut self.state {
             reader.trim();
         }
     }
@@ -32,7 +35,7 @@ impl Conversation {
     pub(super) fn begin(&mut self, index: usize, start: Start) {
         let before = std::mem::replace(&mut self.state, State::Unrecognised);
         let Some(kind) = ALL.get(index) else { return };
-        self.state = State::Known(match before {
+        let reader = match before {
             State::Opening {
                 openings: _,
                 spare: Some(mut reader),
@@ -41,6 +44,10 @@ impl Conversation {
                 reader
             }
             _ => (kind.reader)(start),
-        });
+        };
+        self.state = State::Known {
+            protocol: kind.name,
+            reader,
+        };
     }
 }

@@ -4,9 +4,10 @@ mod framing;
 mod recent;
 mod usual;
 
-use crate::protocol::Loss;
+use crate::protocol::{Loss, Method};
 use framing::{Codings, Framing};
 use httparse::{Header, ParserConfig, Request, Response, Status};
+pub(super) use recent::{request as known_request, response as known_response};
 use std::mem::MaybeUninit;
 
 /// The longest head that is read; servers refuse sooner (nginx 32 KiB, Apache 8 KiB a line).
@@ -107,27 +108,6 @@ impl HeadBuffer {
     }
 }
 
-/// What of a request's method decides how its response is framed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
-    /// Its response has no body, whatever it says.
-    Head,
-    /// A 2xx response makes a tunnel.
-    Connect,
-    /// Any other.
-    Other,
-}
-
-impl Method {
-    fn of(method: &[u8]) -> Self {
-        match method {
-            b"HEAD" => Self::Head,
-            b"CONNECT" => Self::Connect,
-            _ => Self::Other,
-        }
-    }
-}
-
 /// How a message's body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
@@ -174,7 +154,7 @@ pub(super) struct ResponseHead {
 ///
 /// A folded line is malformed here: section 5.2 lets a server reject it.
 pub(super) fn request(bytes: &[u8]) -> Result<Option<(usize, RequestHead<'_>)>, Loss> {
-    if let Some(known) = recent::request(bytes) {
+    if let Some(known) = known_request(bytes) {
         return Ok(Some(known));
     }
     let read = read_request(bytes)?;
@@ -249,7 +229,7 @@ pub(super) fn unfinished_request(bytes: &[u8]) -> RequestHead<'_> {
 ///
 /// A folded line is taken as one value, as section 5.2 demands of a user agent.
 pub(super) fn response(bytes: &[u8]) -> Result<Option<(usize, ResponseHead)>, Loss> {
-    if let Some(known) = recent::response(bytes) {
+    if let Some(known) = known_response(bytes) {
         return Ok(Some(known));
     }
     let read = read_response(bytes)?;

@@ -1,10 +1,10 @@
 //! The life of a message: how it begins, what its head changes, how it ends.
 
-use super::head::{self, Body, Filled, Method, RequestHead, ResponseHead};
+use super::head::{self, Body, Filled, RequestHead, ResponseHead};
 use super::place::{Moved, Place, missing, parsed};
 use super::{Emit, Mode, OPEN_REQUESTS_MAX, Reader, recognise};
 use crate::protocol::{
-    Consumed, Loss, Message, Piece, Recognition, Request, Response, Speaker, Step,
+    Consumed, Loss, Message, Method, Piece, Recognition, Request, Response, Speaker, Step,
 };
 
 impl Reader {
@@ -170,7 +170,7 @@ impl Reader {
             if self.open.len() >= OPEN_REQUESTS_MAX {
                 return Err(Loss::TooLarge);
             }
-            let kind = tell_request(head, emit);
+            let kind = tell_request(&head, emit);
             self.open.push_back(kind);
         }
         if !self.request.enter(body) {
@@ -183,7 +183,7 @@ impl Reader {
     fn tell_unfinished_request(&mut self, emit: &mut Emit<'_>) {
         let head = head::unfinished_request(&self.request.buffer.bytes);
         self.is_told = true;
-        let kind = tell_request(head, emit);
+        let kind = tell_request(&head, emit);
         self.open.push_back(kind);
     }
 
@@ -275,7 +275,12 @@ impl Reader {
 }
 
 /// Tells a request; what is left to know is how its response is framed.
-fn tell_request(head: RequestHead<'_>, emit: &mut Emit<'_>) -> Method {
+fn tell_request(head: &RequestHead<'_>, emit: &mut Emit<'_>) -> Method {
+    tell(Step::Request(request(head)), emit);
+    head.kind
+}
+
+pub(super) fn request<'a>(head: &RequestHead<'a>) -> Request<'a> {
     let RequestHead {
         method,
         target,
@@ -283,15 +288,14 @@ fn tell_request(head: RequestHead<'_>, emit: &mut Emit<'_>) -> Method {
         version,
         kind,
         body: _,
-    } = head;
-    let request = Request::Http {
+    } = *head;
+    Request::Http {
         method,
+        kind,
         target,
         host,
         version,
-    };
-    tell(Step::Request(request), emit);
-    kind
+    }
 }
 
 /// Order decides which response belongs to which request, so the stream is 0.

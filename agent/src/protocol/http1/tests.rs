@@ -3,6 +3,7 @@
 mod early;
 mod heads;
 mod recovery;
+mod whole;
 
 use super::*;
 use crate::protocol::{Request, Response};
@@ -30,9 +31,9 @@ impl Connection {
 
     fn read(&mut self, speaker: Speaker, piece: Piece<'_>) -> &mut Self {
         let steps = &mut self.told.steps;
-        let consumed = self
-            .reader
-            .read(speaker, piece, &mut |message| steps.push(text(message)));
+        let consumed = self.reader.read(speaker, piece, &mut |message| {
+            steps.extend(message.parts().map(text));
+        });
         assert_eq!(total(consumed), piece.length_bytes());
         self.told.consumed = sum(self.told.consumed, consumed);
         self
@@ -64,7 +65,8 @@ impl Connection {
 
     fn close(&mut self) -> &mut Self {
         let steps = &mut self.told.steps;
-        self.reader.close(&mut |message| steps.push(text(message)));
+        self.reader
+            .close(&mut |message| steps.extend(message.parts().map(text)));
         self
     }
 }
@@ -74,6 +76,7 @@ fn text(message: Message<'_>) -> String {
     match message.step {
         Step::RequestStarted => "(".to_owned(),
         Step::Request(Request::Http {
+            kind: _,
             method,
             target,
             host,
@@ -89,6 +92,7 @@ fn text(message: Message<'_>) -> String {
         Step::ResponseEnded => "]".to_owned(),
         Step::ResponseEndedBefore => "]before".to_owned(),
         Step::ResponseEndLost => "]lost".to_owned(),
+        Step::WholeRequest(_) | Step::WholeResponse(_) => unreachable!("told in parts"),
         Step::Upgraded => "upgraded".to_owned(),
         Step::Lost(loss) => format!("lost:{}", loss.label()),
     }

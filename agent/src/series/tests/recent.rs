@@ -137,15 +137,15 @@ fn a_pid_that_is_given_again_begins_at_zero() {
     let get = http(Role::Server, b"/a", 200);
     series.exchange(before, &get);
     series.exchange(before, &get);
-    series.active_requests(before, Role::Server, b"GET", 1);
+    series.active_requests(before, Role::Server, Method::Get, 1);
     series.end_process(before, 0);
     let after = process(&mut series, 1);
     series.exchange(after, &get);
-    series.active_requests(after, Role::Server, b"GET", 5);
+    series.active_requests(after, Role::Server, Method::Get, 5);
     assert_eq!(counts(&mut series, DURATION), ["2"], "shown a last time");
     series.exchange(after, &get);
     series.exchange(after, &get);
-    series.active_requests(after, Role::Server, b"GET", -2);
+    series.active_requests(after, Role::Server, Method::Get, -2);
     assert_eq!(counts(&mut series, DURATION), ["3"]);
     assert_eq!(counts(&mut series, "http_server_active_requests"), ["3"]);
 }

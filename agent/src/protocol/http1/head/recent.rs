@@ -4,12 +4,15 @@
 //! What a head says depends on its bytes alone, so this is a memory of a function, and nothing that is counted depends
 //! on it. It belongs to the thread and not to a connection: there are fewer heads than connections.
 
-use super::{RequestHead, ResponseHead};
+use super::{Body, RequestHead, ResponseHead};
+use crate::hash::FastHasher;
+use crate::protocol::Method;
+use crate::recent::Recent;
 use std::cell::RefCell;
-use std::ops::Range;
+use std::hash::Hasher;
 
-/// Heads of each kind that are kept; a power of two. Each has one place, by its hash.
-const PLACES: usize = 128;
+/// Heads of each kind that are kept.
+const HEADS_MAX: usize = 256;
 
 /// Longer heads are not kept: they carry cookies, which seldom come twice.
 const BYTES_MAX: usize = 1024;
@@ -17,98 +20,88 @@ const BYTES_MAX: usize = 1024;
 /// How much of a head is hashed: the first line and what tells services apart.
 const HASHED_BYTES: usize = 64;
 
-/// Odd, with its bits spread evenly: 2^64 divided by the golden ratio.
-const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Heads of one kind, each with what it says.
-struct Recent<H> {
-    places: Vec<(Vec<u8>, H)>,
+/// A part of a head's bytes.
+#[derive(Clone, Copy)]
+struct Part {
+    start: u16,
+    end: u16,
 }
 
-/// A request's head, with its texts as places in its bytes.
-#[derive(Clone, Default)]
+/// What a request's head says, with its texts as parts of its bytes.
+#[derive(Clone, Copy)]
 struct Request {
-    method: Range<usize>,
-    target: Range<usize>,
-    host: Range<usize>,
-    /// Of the same bytes when they lay elsewhere; its texts are empty.
-    rest: Option<RequestHead<'static>>,
+    method: Part,
+    target: Part,
+    host: Part,
+    version: &'static str,
+    kind: Method,
+    body: Body,
 }
 
 thread_local! {
-    static REQUESTS: RefCell<Recent<Request>> = const { RefCell::new(Recent::new()) };
-    static RESPONSES: RefCell<Recent<Option<ResponseHead>>> = const { RefCell::new(Recent::new()) };
+    static REQUESTS: RefCell<Recent<Option<Request>, HEADS_MAX>> = const { RefCell::new(Recent::new()) };
+    static RESPONSES: RefCell<Recent<Option<ResponseHead>, HEADS_MAX>> = const { RefCell::new(Recent::new()) };
 }
 
-impl<H: Clone + Default> Recent<H> {
-    const fn new() -> Self {
-        Self { places: Vec::new() }
-    }
-
-    /// The head that `bytes` begins with, and its length.
-    fn find(&self, bytes: &[u8]) -> Option<(usize, &H)> {
-        let (head, says) = self.places.get(place(bytes))?;
-        (!head.is_empty() && bytes.starts_with(head)).then_some((head.len(), says))
-    }
-
-    /// Keeps what the first `length` of `bytes` say.
-    fn keep(&mut self, bytes: &[u8], length: usize, says: H) {
-        if length > BYTES_MAX {
-            return;
-        }
-        if self.places.is_empty() {
-            self.places = vec![(Vec::new(), H::default()); PLACES];
-        }
-        if let Some((kept, kept_says)) = self.places.get_mut(place(bytes)) {
-            kept.clear();
-            kept.extend_from_slice(bytes.get(..length).unwrap_or_default());
-            *kept_says = says;
-        }
-    }
-}
-
-/// Where the head that `bytes` begins with is kept. Where it ends is not known yet, but answers of one kind differ in
+/// The hash of the head that `bytes` begins with. Where it ends is not known yet, but answers of one kind differ in
 /// the length of what comes with the head.
-fn place(bytes: &[u8]) -> usize {
-    let (words, _) = bytes.as_chunks::<8>();
-    let words = words.iter().take(HASHED_BYTES / 8);
-    let hash = words.fold(bytes.len() as u64, |hash, word| {
-        (hash.rotate_left(23) ^ u64::from_le_bytes(*word)).wrapping_mul(MULTIPLIER)
-    });
-    (hash ^ hash >> 32) as usize % PLACES
-}
-
-/// Where `part` lies in `bytes`.
-fn range(bytes: &[u8], part: &[u8]) -> Range<usize> {
-    let start = part.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
-    if start > bytes.len() {
-        // An empty text of the program's own.
-        return 0..0;
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = FastHasher::default();
+    hasher.write_usize(bytes.len());
+    match bytes.first_chunk::<HASHED_BYTES>() {
+        Some(chunk) => hasher.write(chunk),
+        None => hasher.write(bytes),
     }
-    start..start + part.len()
+    hasher.finish()
 }
 
-/// The request's head that `bytes` begins with, and its length.
-pub(super) fn request(bytes: &[u8]) -> Option<(usize, RequestHead<'_>)> {
-    REQUESTS.with_borrow(|requests| {
-        let (length, request) = requests.find(bytes)?;
+impl Part {
+    /// Where `part` lies in `bytes`, which are a head that is kept.
+    fn of(bytes: &[u8], part: &[u8]) -> Self {
+        let start = part.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
+        let is_within = start <= bytes.len();
+        // An empty text may be one of the program's own.
+        let start = if is_within { start } else { 0 };
+        let end = start + if is_within { part.len() } else { 0 };
+        let [start, end] = [start, end].map(|at| u16::try_from(at).unwrap_or_default());
+        Self { start, end }
+    }
+
+    fn get(self, bytes: &[u8]) -> Option<&[u8]> {
+        bytes.get(usize::from(self.start)..usize::from(self.end))
+    }
+}
+
+/// The request's head that `bytes` begins with, and its length, if it was read before.
+#[inline]
+pub(in super::super) fn request(bytes: &[u8]) -> Option<(usize, RequestHead<'_>)> {
+    REQUESTS.with_borrow_mut(|requests| {
+        let cell = requests.find(hash(bytes), |head| bytes.starts_with(head))?;
+        let (head, request) = requests.get_mut(cell)?;
         let Request {
             method,
             target,
             host,
-            rest,
-        } = request;
-        let head = RequestHead {
-            method: bytes.get(method.clone())?,
-            target: bytes.get(target.clone())?,
-            host: bytes.get(host.clone())?,
-            ..(*rest)?
+            version,
+            kind,
+            body,
+        } = (*request)?;
+        let read = RequestHead {
+            method: method.get(bytes)?,
+            target: target.get(bytes)?,
+            host: host.get(bytes)?,
+            version,
+            kind,
+            body,
         };
-        Some((length, head))
+        Some((head.len(), read))
     })
 }
 
 pub(super) fn keep_request(bytes: &[u8], length: usize, head: &RequestHead<'_>) {
+    let Some(kept) = bytes.get(..length).filter(|head| head.len() <= BYTES_MAX) else {
+        return;
+    };
     let RequestHead {
         method,
         target,
@@ -118,31 +111,35 @@ pub(super) fn keep_request(bytes: &[u8], length: usize, head: &RequestHead<'_>) 
         body,
     } = *head;
     let request = Request {
-        method: range(bytes, method),
-        target: range(bytes, target),
-        host: range(bytes, host),
-        rest: Some(RequestHead {
-            method: b"",
-            target: b"",
-            host: b"",
-            version,
-            kind,
-            body,
-        }),
+        method: Part::of(kept, method),
+        target: Part::of(kept, target),
+        host: Part::of(kept, host),
+        version,
+        kind,
+        body,
     };
-    REQUESTS.with_borrow_mut(|requests| requests.keep(bytes, length, request));
+    REQUESTS.with_borrow_mut(|requests| {
+        requests.keep(hash(bytes), kept, Some(request));
+    });
 }
 
-/// The response's head that `bytes` begins with, and its length.
-pub(super) fn response(bytes: &[u8]) -> Option<(usize, ResponseHead)> {
-    RESPONSES.with_borrow(|responses| {
-        let (length, head) = responses.find(bytes)?;
-        Some((length, (*head)?))
+/// The response's head that `bytes` begins with, and its length, if it was read before.
+#[inline]
+pub(in super::super) fn response(bytes: &[u8]) -> Option<(usize, ResponseHead)> {
+    RESPONSES.with_borrow_mut(|responses| {
+        let cell = responses.find(hash(bytes), |head| bytes.starts_with(head))?;
+        let (head, says) = responses.get_mut(cell)?;
+        Some((head.len(), (*says)?))
     })
 }
 
 pub(super) fn keep_response(bytes: &[u8], length: usize, head: ResponseHead) {
-    RESPONSES.with_borrow_mut(|responses| responses.keep(bytes, length, Some(head)));
+    let Some(kept) = bytes.get(..length).filter(|head| head.len() <= BYTES_MAX) else {
+        return;
+    };
+    RESPONSES.with_borrow_mut(|responses| {
+        responses.keep(hash(bytes), kept, Some(head));
+    });
 }
 
 #[cfg(test)]
@@ -193,7 +190,7 @@ mod tests {
     #[test]
     fn more_heads_than_places_are_still_read_right() {
         for round in 0..2 {
-            for number in 0..4 * PLACES {
+            for number in 0..4 * HEADS_MAX {
                 let head = format!("GET /{number} HTTP/1.1\r\nHost: h{number}\r\n\r\n");
                 let read = request(head.as_bytes()).unwrap().unwrap().1;
                 let target = format!("/{number}");

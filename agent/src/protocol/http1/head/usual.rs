@@ -4,9 +4,9 @@
 //! control character. What is read here is what httparse reads of the same bytes, which a test compares.
 
 use super::framing::Framing;
-use super::{Body, HEAD_BYTES_MAX, HEADERS_MAX, Method, RequestHead, ResponseHead};
-use crate::protocol::Loss;
+use super::{Body, HEAD_BYTES_MAX, HEADERS_MAX, RequestHead, ResponseHead};
 use crate::protocol::http1::recognise::is_token;
+use crate::protocol::{Loss, Method};
 
 const CONTENT_LENGTH_BYTES: usize = "content-length".len();
 const TRANSFER_ENCODING_BYTES: usize = "transfer-encoding".len();
