@@ -71,10 +71,11 @@ impl Pipeline {
             waiting: Vec::new(),
             waiting_end: None,
         };
-        let transport = remote.transport().label();
+        let transport = remote.transport();
         self.connections
             .insert(id, Connection::new(slot, remote, pid, talk));
         self.series.connection_active(process, role, transport, 1);
+        let transport = transport.label();
         if is_joined {
             self.series.adopted(process, role, transport);
         } else {
@@ -177,7 +178,7 @@ impl Pipeline {
             return;
         }
         tally::tell(connection, &mut self.series);
-        let transport = connection.transport().label();
+        let transport = connection.transport();
         let talk = &mut connection.talk;
         let role = talk.conversation.role();
         self.series
@@ -305,7 +306,7 @@ impl Pipeline {
         if let Some(kept) = kept {
             talk.held.tell(series, process, "", kept);
         }
-        let transport = end.remote.transport().label();
+        let transport = end.remote.transport();
         series.connection_active(process, end.role, transport, -1);
     }
 
