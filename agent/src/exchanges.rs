@@ -219,6 +219,7 @@ impl Pairing {
         self.give_up(reason, INCOMPLETE, sink);
     }
 
+    #[inline(always)]
     fn start(
         &mut self,
         stream: u32,
@@ -235,6 +236,7 @@ impl Pairing {
         self.open.push(stream, arrived_ns, started_ns);
     }
 
+    #[inline(always)]
     fn know(&mut self, stream: u32, request: Request<'_>, sink: &mut impl FnMut(Finding<'_>)) {
         let newest = self.open.newest_mut(stream);
         let Some(open) = newest.filter(|open| open.method.is_none()) else {

@@ -150,6 +150,7 @@ impl Pipeline {
     }
 
     /// A connection, if that process holds it and nothing was learnt since its program was last looked at.
+    #[inline(always)]
     fn held(&mut self, id: ConnectionId, pid: u32) -> Option<&mut Connection<Talk>> {
         let changes = self.identity.changes();
         let connection = self.connections.get_mut(id)?;

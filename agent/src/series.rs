@@ -24,6 +24,7 @@ pub use snapshot::{Family, Point, Sample, Snapshot, UnknownMetric, Value};
 
 use crate::connections::{Direction, Role};
 use crate::protocol::Method;
+use crate::records::Transport;
 use accept::Accept;
 use asked::Targets;
 use catalogue::named;
@@ -148,12 +149,12 @@ impl Series {
         );
     }
 
-    /// Moves the number of open connections by `delta`. `transport` is `tcp` or `unix`.
+    /// Moves the number of open connections by `delta`.
     pub fn connection_active(
         &mut self,
         process: ProcessKey,
         role: Role,
-        transport: &'static str,
+        transport: Transport,
         delta: i64,
     ) {
         self.shift(process, Gauge::Connections(role, transport), delta);

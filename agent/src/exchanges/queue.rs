@@ -46,16 +46,17 @@ impl Queue {
     }
 
     /// The newest request of a stream.
+    #[inline]
     pub(super) fn newest_mut(&mut self, stream: u32) -> Option<&mut Open> {
-        let Self {
-            oldest,
-            is_open,
-            behind,
-            spare: _,
-        } = self;
-        let oldest = is_open.then_some(oldest);
-        let mut newest_first = behind.iter_mut().rev().chain(oldest);
-        newest_first.find(|open| open.stream == stream)
+        if !self.behind.is_empty() {
+            let mut newest_first = self.behind.iter_mut().rev();
+            let newest = newest_first.find(|open| open.stream == stream);
+            if newest.is_some() {
+                return newest;
+            }
+        }
+        let is_it = self.is_open && self.oldest.stream == stream;
+        is_it.then_some(&mut self.oldest)
     }
 
     /// A request began.

@@ -59,7 +59,7 @@ impl Pipeline {
             program,
             changes: self.identity.changes(),
         };
-        let transport = remote.transport().label();
+        let transport = remote.transport();
         let connection = match self.connections.spare() {
             Some(mut connection) => {
                 connection.renew(slot, remote, pid);
@@ -73,6 +73,7 @@ impl Pipeline {
         };
         self.connections.insert(id, connection);
         self.series.connection_active(process, role, transport, 1);
+        let transport = transport.label();
         if is_joined {
             self.series.adopted(process, role, transport);
         } else {
@@ -175,7 +176,7 @@ impl Pipeline {
             return;
         }
         tally::tell(connection, &mut self.series);
-        let transport = connection.transport().label();
+        let transport = connection.transport();
         let talk = &mut connection.talk;
         let role = talk.conversation.role();
         self.series
@@ -276,7 +277,7 @@ impl Pipeline {
         if let Some(kept) = kept {
             talk.held.tell(series, process, "", kept);
         }
-        let transport = end.remote.transport().label();
+        let transport = end.remote.transport();
         series.connection_active(process, end.role, transport, -1);
         connection.talk.trim();
         self.connections.keep(connection);

@@ -34,7 +34,6 @@ impl Pipeline {
             return;
         };
         let role = connection.talk.conversation.role();
-        let transport = connection.transport().label();
         // What the other direction moved before, and was not told, is lost.
         let other = direction.opposite();
         let lost_bytes = connection.advance(other, segment.other_position);
@@ -65,16 +64,19 @@ impl Pipeline {
             lost_bytes,
             moment.time_ns,
         );
-        for piece in [Piece::Bytes(content), Piece::Unseen(unseen_bytes)] {
-            if piece.length_bytes() > 0 {
-                read(connection, &mut self.series, direction, piece, moment);
-            }
+        let series = &mut self.series;
+        if !content.is_empty() {
+            read(connection, series, direction, Piece::Bytes(content), moment);
+        }
+        if unseen_bytes > 0 {
+            let piece = Piece::Unseen(unseen_bytes);
+            read(connection, series, direction, piece, moment);
         }
         tally::moved(connection, &mut self.series, role, direction, seen_bytes);
         tally::list(&mut self.tallied, id, connection);
         let now_role = connection.talk.conversation.role();
         if now_role != role {
-            let process = connection.talk.process;
+            let (process, transport) = (connection.talk.process, connection.transport());
             self.series.connection_active(process, role, transport, -1);
             self.series
                 .connection_active(process, now_role, transport, 1);

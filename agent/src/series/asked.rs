@@ -63,12 +63,6 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Where an exchange of this kind was counted, if it was the last one with this target.
-    pub(super) fn place(&self, process: ProcessKey, kind: &Kind) -> Option<RowPlace> {
-        let (last, last_kind, place) = self.counted.as_ref()?;
-        (*last == process && last_kind.is(kind)).then_some(*place)
-    }
-
     /// An exchange was counted there, and so will be others like it for as long as rows stand where they are.
     pub(super) fn counted(&mut self, process: ProcessKey, kind: &Kind, place: RowPlace) {
         self.counted = Some((process, *kind, place));
@@ -84,6 +78,21 @@ pub(super) struct Targets {
 }
 
 impl Targets {
+    /// Where an exchange of this kind was counted, if it was the last one with this target.
+    pub(super) fn place(
+        &mut self,
+        target: &[u8],
+        process: ProcessKey,
+        kind: &Kind,
+    ) -> Option<RowPlace> {
+        let cell = self
+            .recent
+            .find(hash::of(target), |known| known == target)?;
+        let (_, known) = self.recent.get_mut(cell)?;
+        let (last, last_kind, place) = known.counted.as_ref()?;
+        (*last == process && last_kind.is(kind)).then_some(*place)
+    }
+
     /// A target and its template.
     pub(super) fn get(&mut self, target: &[u8]) -> &mut Target {
         let Self { recent, long } = self;

@@ -3,7 +3,9 @@
 use super::Series;
 use super::asked::Kind;
 use super::family::{Key, RowPlace};
-use super::labels::{Word, push_label, push_number};
+use super::histogram::Bounds;
+use super::labels::{Word, Words, push_label, push_number};
+use super::plain::Plain;
 use super::process::{Process, ProcessKey, Processes};
 use super::route::CATCH_ALL;
 use crate::connections::Role;
@@ -15,38 +17,46 @@ use std::sync::Arc;
 
 impl Series {
     /// Counts a finished exchange and its times. One whose end is not known counts as a server's.
-    pub fn exchange(&mut self, process: ProcessKey, exchange: &Exchange<'_>) {
+    pub fn exchange(&mut self, key: ProcessKey, exchange: &Exchange<'_>) {
         let kind = Kind::of(exchange);
         let times = Times::of(exchange);
-        let counted = match kind.role {
-            Role::Client => self.called(process, &kind, exchange.remote, times.duration_ns),
+        let Some(process) = self.processes.get_mut(key) else {
+            return self.late(key);
+        };
+        let (plain, words) = (&mut self.plain, &mut self.words);
+        process.count_parts(plain, words, &self.bounds, exchange, times);
+        let row = match kind.role {
+            Role::Client => {
+                let place = process.calls.place(exchange.remote, &kind);
+                place.and_then(|place| self.http_client.row_at(place))
+            }
             Role::Server | Role::Unknown => {
                 let Operation::Http { target, .. } = exchange.operation;
-                self.served(process, &kind, target, times.duration_ns)
+                let place = self.targets.place(target, key, &kind);
+                place.and_then(|place| self.http_server.row_at(place))
             }
         };
-        if counted.is_none() {
-            return self.late(process);
+        if let Some(row) = row {
+            return self.bounds.observe(row, times.duration_ns);
         }
-        self.parts(process, kind.role, exchange.protocol, times);
+        match kind.role {
+            Role::Client => self.called(key, &kind, exchange.remote, times.duration_ns),
+            Role::Server | Role::Unknown => self.served(key, &kind, exchange, times.duration_ns),
+        };
     }
 
-    /// Counts how long a server took; `None` if the process is not known.
+    /// Counts how long a server took, where it is not known where others like it were counted.
+    #[inline(never)]
     fn served(
         &mut self,
         key: ProcessKey,
         kind: &Kind,
-        target: &[u8],
+        exchange: &Exchange<'_>,
         duration_ns: u64,
     ) -> Option<()> {
-        let process = self.processes.get_mut(key)?;
+        let Operation::Http { target, .. } = exchange.operation;
         let target = self.targets.get(target);
-        let place = target.place(key, kind);
-        if let Some(row) = place.and_then(|place| self.http_server.row_at(place)) {
-            self.bounds.observe(row, duration_ns);
-            return Some(());
-        }
-        let owner = Arc::clone(&process.owner);
+        let owner = Arc::clone(&self.processes.get_mut(key)?.owner);
         let routes_max = self.routes_max_per_process;
         let template = &target.template;
         let (route, is_lasting) =
@@ -74,7 +84,8 @@ impl Series {
         Some(())
     }
 
-    /// Counts how long a client waited; `None` if the process is not known.
+    /// The same of how long a client waited.
+    #[inline(never)]
     fn called(
         &mut self,
         key: ProcessKey,
@@ -83,11 +94,6 @@ impl Series {
         duration_ns: u64,
     ) -> Option<()> {
         let Process { owner, calls, .. } = self.processes.get_mut(key)?;
-        let place = calls.place(remote, kind);
-        if let Some(row) = place.and_then(|place| self.http_client.row_at(place)) {
-            self.bounds.observe(row, duration_ns);
-            return Some(());
-        }
         let series = ClientKey {
             request: Request {
                 owner: owner.number,
@@ -106,12 +112,20 @@ impl Series {
         }
         Some(())
     }
+}
 
+impl Process {
     /// Counts how long the parts of an exchange took.
-    fn parts(&mut self, process: ProcessKey, role: Role, protocol: &'static str, times: Times) {
-        let Some(Process { owner, parts, .. }) = self.processes.get_mut(process) else {
-            return;
-        };
+    fn count_parts(
+        &mut self,
+        plain: &mut Plain,
+        words: &mut Words,
+        bounds: &Bounds,
+        exchange: &Exchange<'_>,
+        times: Times,
+    ) {
+        let Exchange { role, protocol, .. } = *exchange;
+        let Self { owner, parts, .. } = self;
         let is = |known: &Parts| known.role == role && std::ptr::eq(known.protocol, protocol);
         let at = parts.iter().position(is).unwrap_or_else(|| {
             parts.push(Parts {
@@ -125,13 +139,13 @@ impl Series {
         let Some(known) = parts.get_mut(at) else {
             return;
         };
-        let (words, bounds) = (&mut self.words, &self.bounds);
         let labels = [protocol, role.label(), ""];
+        let Plain {
+            queue, first_byte, ..
+        } = plain;
         if let Some(queue_ns) = times.queue_ns {
-            let queue = &mut self.plain.queue;
             queue.observe(&mut known.queue, words, owner, labels, bounds, queue_ns);
         }
-        let first_byte = &mut self.plain.first_byte;
         let first_byte_ns = times.first_byte_ns;
         first_byte.observe(
             &mut known.first_byte,

@@ -8,6 +8,7 @@ use super::labels::{Word, Words, push_label};
 use super::process::{Owner, Process};
 use crate::connections::{Direction, Role};
 use crate::protocol::Method;
+use crate::records::Transport;
 use std::sync::Arc;
 
 /// The values of the metric's own labels, in the catalogue's order; "" where it has fewer.
@@ -98,8 +99,7 @@ fn key(words: &mut Words, owner: &Owner, labels: PlainLabels) -> PlainKey {
 pub(super) enum Gauge {
     HttpServerRequests(Method),
     HttpClientRequests(Method),
-    /// Over a transport.
-    Connections(Role, &'static str),
+    Connections(Role, Transport),
     PendingBytes(Direction),
 }
 
@@ -109,7 +109,7 @@ impl Gauge {
             Self::HttpServerRequests(method) | Self::HttpClientRequests(method) => {
                 [method.label(), "", ""]
             }
-            Self::Connections(role, transport) => [role.label(), transport, ""],
+            Self::Connections(role, transport) => [role.label(), transport.label(), ""],
             Self::PendingBytes(direction) => [direction.label(), "", ""],
         }
     }
@@ -229,7 +229,29 @@ impl Plain {
     }
 
     /// Moves a gauge of `process` by `delta`.
+    #[inline]
     pub(super) fn shift(
+        &mut self,
+        words: &mut Words,
+        process: &mut Process,
+        gauge: Gauge,
+        delta: i64,
+    ) {
+        let Gauges(standing) = &mut process.gauges;
+        if let Some(known) = standing.iter_mut().find(|known| known.gauge == gauge)
+            && let Some(row) = known
+                .row
+                .and_then(|place| self.gauge_mut(gauge).row_at(place))
+        {
+            known.value = known.value.wrapping_add(delta);
+            return shift(row, delta);
+        }
+        self.find_and_shift(words, process, gauge, delta);
+    }
+
+    /// The same where it is not known where the series stands.
+    #[cold]
+    fn find_and_shift(
         &mut self,
         words: &mut Words,
         process: &mut Process,
@@ -260,9 +282,6 @@ impl Plain {
         match known.place {
             Place::Overflow => shift(family.overflow_row(), delta),
             Place::Own => {
-                if let Some(row) = known.row.and_then(|place| family.row_at(place)) {
-                    return shift(row, delta);
-                }
                 let (own, row) = family.plain_row(known.key, owner, gauge.labels());
                 shift(own, delta);
                 known.row = row;

@@ -263,7 +263,7 @@ fn every_count_has_its_labels() {
     let key = process(&mut series, 7);
     series.unanswered(key, "http1", Role::Server, "closed", 1);
     series.unpaired(key, "http1", Role::Client, "gap");
-    series.connection_active(key, Role::Client, "tcp", 2);
+    series.connection_active(key, Role::Client, Transport::Tcp, 2);
     series.connection_opened(key, Role::Server, "unix");
     series.connection_failed(key, Role::Client, "tcp", "ECONNREFUSED");
     series.adopted(key, Role::Unknown, "tcp");

@@ -50,7 +50,7 @@ impl Exposition for Sockmeter {
             }
             series.active_requests(process, Role::Server, Method::Get, 1);
             series.connection_opened(process, Role::Server, "tcp");
-            series.connection_active(process, Role::Server, "tcp", 1);
+            series.connection_active(process, Role::Server, Transport::Tcp, 1);
             for (direction, bytes) in [(Direction::Receive, 80), (Direction::Transmit, 752)] {
                 series.socket_bytes(process, Role::Server, "tcp", direction, bytes);
                 series.payload(process, "parsed", "http1", direction, bytes);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::connections::{Direction, Role};
+use crate::records::Transport;
 use crate::series::{Sample, Series, Settings};
 
 fn text(snapshot: &Snapshot, format: Format) -> String {
@@ -25,7 +26,7 @@ fn series() -> Series {
     let odd = series.add_process(&[("service_name", "a\"b\\c\nd".to_owned())]);
     series.connect_duration(shop, "tcp", 500_000_000);
     series.connect_duration(shop, "tcp", 1_000_000_001);
-    series.connection_active(shop, Role::Unknown, "tcp", -2);
+    series.connection_active(shop, Role::Unknown, Transport::Tcp, -2);
     series.socket_bytes(odd, Role::Server, "tcp", Direction::Receive, u64::MAX);
     series.socket_bytes(odd, Role::Client, "tcp", Direction::Transmit, 5);
     series.socket_bytes(odd, Role::Client, "tcp", Direction::Receive, 6);

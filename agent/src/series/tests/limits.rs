@@ -37,8 +37,8 @@ fn what_overflows_balances() {
     let (first, second) = (process(&mut series, 1), process(&mut series, 2));
     let name = "sockmeter_connections_active";
     let own = r#"process_pid="1",role="server",transport="tcp""#;
-    series.connection_active(first, Role::Server, "tcp", 5);
-    series.connection_active(second, Role::Server, "tcp", 3);
+    series.connection_active(first, Role::Server, Transport::Tcp, 5);
+    series.connection_active(second, Role::Server, Transport::Tcp, 3);
     assert_eq!(
         of(&series.snapshot(0), name),
         pairs(&[(r#"overflow="true""#, "3"), (own, "5")])
@@ -47,7 +47,7 @@ fn what_overflows_balances() {
     // Room comes up, but what went up in the overflow series comes down there.
     series.end_process(first, 0);
     series.snapshot(0);
-    series.connection_active(second, Role::Server, "tcp", -1);
+    series.connection_active(second, Role::Server, Transport::Tcp, -1);
     let snapshot = series.snapshot(0);
     assert_eq!(of(&snapshot, name), pairs(&[(r#"overflow="true""#, "2")]));
     let folded = of(&snapshot, "sockmeter_series_overflow_total");

@@ -81,7 +81,7 @@ fn a_label_that_is_left_out_is_summed_over() {
     for (key, bytes) in [(first, 1), (second, 10), (other, 100)] {
         series.socket_bytes(key, Role::Server, "tcp", Direction::Receive, bytes);
         series.exchange(key, &http(Role::Server, b"/a/1", 200));
-        series.connection_active(key, Role::Server, "tcp", 1);
+        series.connection_active(key, Role::Server, Transport::Tcp, 1);
     }
     let bytes = |series: &mut Series| {
         of(&series.snapshot(0), "sockmeter_socket_bytes_total")

@@ -97,7 +97,7 @@ proptest! {
                     bytes_sum += i128::from(bytes);
                 }
                 Action::Active { process, delta } => {
-                    series.connection_active(keys[process], Role::Server, "tcp", delta.into());
+                    series.connection_active(keys[process], Role::Server, Transport::Tcp, delta.into());
                     active[process] += i128::from(delta);
                 }
                 Action::Restart { process: at } => {

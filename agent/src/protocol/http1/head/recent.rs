@@ -45,6 +45,7 @@ thread_local! {
 
 /// The hash of the head that `bytes` begins with. Where it ends is not known yet, but answers of one kind differ in
 /// the length of what comes with the head.
+#[inline(always)]
 fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = FastHasher::default();
     hasher.write_usize(bytes.len());
