@@ -7,6 +7,7 @@ mod answer;
 mod budget;
 mod datagrams;
 mod drain;
+mod intake;
 mod limit;
 mod listeners;
 mod pauses;
@@ -18,27 +19,20 @@ use crate::{
     identity::Exclusions,
     kernel_btf::BtfError,
     memory,
-    pipeline::{Pipeline, Steer},
+    pipeline::Pipeline,
     probes::{ProbeError, Probes},
-    records::{
-        ConnectionId, Direction, KernelMaps, Record,
-        maps::{MapError, Slots},
-        recording,
-    },
+    records::{KernelMaps, Record, maps::MapError},
     series,
     serve::Ask,
 };
 use datagrams::Told;
+use intake::Intake;
 use limit::Limit;
 use listeners::Listening;
 use pauses::{Pauses, Woken};
 use rustix::time::{ClockId, clock_gettime};
-use sockmeter_abi::{CAPTURE_EXCLUDED, RECEIVE, TRANSMIT};
 use std::{
-    collections::HashSet,
-    fs::{File, OpenOptions},
-    io::{self, BufWriter, Write},
-    os::unix::fs::OpenOptionsExt,
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -91,18 +85,6 @@ pub struct Live {
     listening: Listening,
 }
 
-/// What stands between the ring and the pipeline.
-struct Intake {
-    proc_root: PathBuf,
-    recording: Option<(PathBuf, BufWriter<File>)>,
-    /// Processes that /proc was asked for since the last tick: once is enough.
-    asked: HashSet<u32>,
-    /// Records that were not understood.
-    malformed: u64,
-    /// The recording could not be written; reported by the next turn.
-    failed: Option<io::Error>,
-}
-
 /// Now, on the clock of the records.
 pub fn now_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
@@ -115,121 +97,6 @@ pub fn now_ns() -> u64 {
 /// Whether a process has that pid now.
 fn is_there(pid: u32) -> bool {
     Path::new(PROC).join(pid.to_string()).exists()
-}
-
-impl Intake {
-    fn new(recording: Option<&Path>) -> Result<Self, LiveError> {
-        let recording = recording.map(|path| {
-            // It holds the content of requests: for the owner only.
-            let file = OpenOptions::new()
-                .create(true)
-                .truncate(true)
-                .write(true)
-                .mode(0o600)
-                .open(path);
-            file.map(|file| (path.to_owned(), BufWriter::new(file)))
-                .map_err(|source| LiveError::Recording {
-                    path: path.to_owned(),
-                    source,
-                })
-        });
-        Ok(Self {
-            proc_root: PathBuf::from(PROC),
-            recording: recording.transpose()?,
-            asked: HashSet::new(),
-            malformed: 0,
-            failed: None,
-        })
-    }
-
-    /// Reads a record, or counts that it could not be read.
-    fn parse<'a>(&mut self, bytes: &'a [u8]) -> Option<Record<'a>> {
-        match Record::parse(bytes) {
-            Ok(record) => Some(record),
-            Err(error) => {
-                if self.malformed == 0 {
-                    tracing::warn!("{error}");
-                }
-                self.malformed += 1;
-                None
-            }
-        }
-    }
-
-    /// Pushes a record, after what must be known of its process.
-    fn push(&mut self, record: Record<'_>, pipeline: &mut Pipeline, slots: &Slots) {
-        if let Some(pid) = pipeline.unnamed(&record)
-            && self.asked.insert(pid)
-        {
-            let known = |pid| !pipeline.wants_facts(pid);
-            let found = crate::identity::process::read_with_ancestors(&self.proc_root, pid, &known);
-            for facts in found {
-                self.put(Record::Process(facts), pipeline, slots);
-            }
-        }
-        if let Record::Started(started) = &record {
-            // It may have been asked for under its old program.
-            self.asked.remove(&started.pid);
-        }
-        self.put(record, pipeline, slots);
-    }
-
-    fn put(&mut self, record: Record<'_>, pipeline: &mut Pipeline, slots: &Slots) {
-        if let Some((_, out)) = &mut self.recording
-            && let Err(error) = recording::write(&record, out)
-        {
-            self.failed.get_or_insert(error);
-        }
-        pipeline.push(record, &mut Steering(slots));
-    }
-
-    /// Reports a recording that cannot be written.
-    fn check(&mut self) -> Result<(), LiveError> {
-        let flushed = self.recording.as_mut().map(|(_, out)| out.flush());
-        if let Some(Err(error)) = flushed {
-            self.failed.get_or_insert(error);
-        }
-        match (self.failed.take(), &self.recording) {
-            (Some(source), Some((path, _))) => Err(LiveError::Recording {
-                path: path.clone(),
-                source,
-            }),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The pipeline's words to the kernel side.
-struct Steering<'a>(&'a Slots);
-
-impl Steer for Steering<'_> {
-    fn exclude(&mut self, slot: u32, connection: ConnectionId) {
-        for direction in [RECEIVE, TRANSMIT] {
-            self.0
-                .set_capture_bytes(slot, connection.0, direction, CAPTURE_EXCLUDED);
-        }
-    }
-
-    fn capture_nothing(&mut self, slot: u32, connection: ConnectionId) {
-        for direction in [RECEIVE, TRANSMIT] {
-            self.0.set_capture_bytes(slot, connection.0, direction, 0);
-        }
-    }
-
-    fn skip_until(
-        &mut self,
-        slot: u32,
-        connection: ConnectionId,
-        direction: Direction,
-        position: u64,
-    ) {
-        let direction = match direction {
-            Direction::Receive => RECEIVE,
-            Direction::Transmit => TRANSMIT,
-        };
-        self.0
-            .set_skip_until(slot, connection.0, direction, position);
-    }
 }
 
 impl Live {
@@ -300,11 +167,11 @@ impl Live {
     ///
     /// # Errors
     /// The kernel's maps or the recording fail.
-    pub async fn run(mut self, mut asks: mpsc::Receiver<Ask>) -> Result<(), LiveError> {
+    pub fn run(mut self, mut asks: mpsc::Receiver<Ask>) -> Result<(), LiveError> {
         let mut pauses = Pauses::new(self.pause_min, self.ring_bytes);
         let mut rest = Duration::ZERO;
         loop {
-            match pauses.pass(&mut asks, rest).await {
+            match pauses.pass(&mut asks, rest) {
                 Woken::By(ask) => {
                     let is_scrape = matches!(ask, Ask::Metrics { .. });
                     if is_scrape || !self.limit.is_resting() {

@@ -13,7 +13,7 @@ use sockmeter::{
 };
 use std::{io, net::TcpListener, path::Path, process::ExitCode, thread};
 use tokio::{
-    runtime::{Builder, Runtime},
+    runtime::Builder,
     signal::unix::{SignalKind, signal},
 };
 
@@ -63,10 +63,10 @@ fn run(config: &Config, recording: Option<&Path>) -> anyhow::Result<()> {
     let live = Live::start(config, recording)?;
     announce(&live, &listener)?;
     let (source, asks) = Source::new();
-    let runtime = runtime()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let worker = thread::Builder::new()
         .name("pipeline".to_owned())
-        .spawn(move || -> anyhow::Result<()> { Ok(self::runtime()?.block_on(live.run(asks))?) })?;
+        .spawn(move || -> anyhow::Result<()> { Ok(live.run(asks)?) })?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -86,10 +86,6 @@ fn run(config: &Config, recording: Option<&Path>) -> anyhow::Result<()> {
         Ok(ended) => ended,
         Err(_) => anyhow::bail!("the pipeline panicked; this is a bug"),
     }
-}
-
-fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().build()
 }
 
 fn announce(live: &Live, listener: &TcpListener) -> io::Result<()> {

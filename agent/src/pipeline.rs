@@ -26,7 +26,7 @@ use crate::{
     connections::{Connection, ConnectionId, Connections},
     hash::FastMap,
     identity::{Exclusions, Identity, ProgramKey},
-    records::{LOSS_REASONS, LOSSES_IN_BYTES, Record},
+    records::{LOSS_REASONS, LOSSES_IN_BYTES, Record, Segment},
     series::{ProcessKey, Series, Settings, Snapshot},
 };
 use listeners::Listeners;
@@ -78,6 +78,11 @@ impl Pipeline {
         }
     }
 
+    /// Takes in a segment, as [`push`](Self::push) does.
+    pub fn push_segment(&mut self, segment: Segment<'_>, steer: &mut impl Steer) {
+        self.ordered(segment, steer);
+    }
+
     /// Takes in the next record.
     pub fn push(&mut self, record: Record<'_>, steer: &mut impl Steer) {
         match record {
@@ -119,9 +124,11 @@ impl Pipeline {
 
     /// The process of a record, if the pipeline [wants its facts](Self::wants_facts).
     pub fn unnamed(&mut self, record: &Record<'_>) -> Option<u32> {
+        if let Record::Segment(segment) = record {
+            return self.unnamed_of(segment);
+        }
         let pid = record.pid()?;
         let known = match record {
-            Record::Segment(segment) => self.held(segment.connection, pid),
             Record::Closed(closed) => self.held(closed.connection, pid),
             _ => self.asked(pid).map(|(program, _)| program),
         };
@@ -129,6 +136,17 @@ impl Pipeline {
             return None;
         }
         self.wants_facts(pid).then_some(pid)
+    }
+
+    /// The same of a segment.
+    pub fn unnamed_of(&mut self, segment: &Segment<'_>) -> Option<u32> {
+        let pid = segment.pid;
+        if let Some(program) = self.held(segment.connection, pid)
+            && program != Identity::unknown()
+        {
+            return None;
+        }
+        (pid != 0 && self.wants_facts(pid)).then_some(pid)
     }
 
     /// The program of a connection, if that process holds it and nothing was learnt since that was last looked at.

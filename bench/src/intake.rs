@@ -3,7 +3,7 @@
 use crate::batch::Batch;
 use sockmeter::{
     pipeline::{Pipeline, Steer},
-    records::{ConnectionId, Direction, Record, datagrams::Mark},
+    records::{ConnectionId, Direction, Record, Segment, datagrams::Mark},
 };
 
 /// What the pipeline told the kernel side, which is not there.
@@ -36,6 +36,11 @@ impl Steer for Told {
 pub fn drain(batch: &Batch, pipeline: &mut Pipeline, told: &mut Told) -> u64 {
     let mut strange = 0;
     for bytes in batch.records() {
+        if let Some(segment) = Segment::parse(bytes) {
+            strange += u64::from(pipeline.unnamed_of(&segment).is_some());
+            pipeline.push_segment(segment, told);
+            continue;
+        }
         let record = match Mark::parse(bytes) {
             Some(_) => None,
             None => Record::parse(bytes).ok(),

@@ -14,7 +14,6 @@ use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
-use sockmeter_abi::{RECEIVE, TRANSMIT};
 
 #[fentry(function = "inet_sendmsg")]
 pub fn socket_send_begin(ctx: FEntryContext) -> i32 {
@@ -91,12 +90,8 @@ pub fn socket_receive6(ctx: FExitContext) -> i32 {
 /// sendfile and splice to a socket of either family; gone in 6.5, where they come as messages.
 #[fexit(function = "inet_sendpage")]
 pub fn socket_sendpage(ctx: FExitContext) -> i32 {
-    stream::moved(
-        Lane::Inet,
-        sock_of(ctx.arg(0)),
-        TRANSMIT,
-        word(&ctx, 5) as i32,
-    );
+    let (flags, length) = (word(&ctx, 4) as i32, word(&ctx, 5) as i32);
+    stream::paged(Lane::Inet, sock_of(ctx.arg(0)), length, flags);
     0
 }
 
@@ -111,7 +106,7 @@ pub fn socket_splice(ctx: FExitContext) -> i32 {
         if !watch::is_tcp(sock) {
             return 0;
         }
-        stream::moved(Lane::Inet, sock, RECEIVE, word(&ctx, 5) as i32);
+        stream::spliced(Lane::Inet, sock, word(&ctx, 5) as i32);
     }
     0
 }

@@ -39,6 +39,7 @@ const MSG_OOB: i32 = 0x1;
 const MSG_PEEK: i32 = 0x2;
 pub const MSG_TRUNC: i32 = 0x20;
 const MSG_ERRQUEUE: i32 = 0x2000;
+const MSG_SENDPAGE_NOTLAST: i32 = 0x20000;
 
 /// The earliest of the timers that read TCP's clock: that of delayed acknowledgements (`TCP_DELACK_MIN`).
 const DELAYED_ACK_NS: u64 = 40_000_000;
@@ -89,7 +90,8 @@ fn turn(slot: &mut Slot, direction: usize) {
 #[inline(always)]
 pub fn sent(lane: Lane, sock: Typed<Sock>, length: i32, message: Typed<Message>) {
     if length > 0 {
-        return segment(lane, sock, TRANSMIT, length, Some(message), true);
+        let call = Call::copied(TRANSMIT, length);
+        return segment(lane, sock, call, Some(message));
     }
     if let Some(Followed { slot, .. }) = watch::followed(sock) {
         // SAFETY: a live map value.
@@ -104,28 +106,92 @@ pub fn received(lane: Lane, sock: Typed<Sock>, length: i32, message: Typed<Messa
     if flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) != 0 {
         return;
     }
-    // MSG_TRUNC throws the bytes away without copying them.
-    let copied = flags & MSG_TRUNC == 0;
-    segment(lane, sock, RECEIVE, length, Some(message), copied);
+    let call = Call {
+        // MSG_TRUNC throws the bytes away without copying them.
+        is_copied: flags & MSG_TRUNC == 0,
+        ..Call::copied(RECEIVE, length)
+    };
+    segment(lane, sock, call, Some(message));
 }
 
-/// Bytes that went from file to socket or from socket to pipe, past the process's memory.
+/// Bytes that went from socket to pipe, past the process's memory.
 #[inline(always)]
-pub fn moved(lane: Lane, sock: Typed<Sock>, direction: usize, length: i32) {
-    segment(lane, sock, direction, length, None, false);
+pub fn spliced(lane: Lane, sock: Typed<Sock>, length: i32) {
+    segment(lane, sock, Call::unseen(RECEIVE, length), None);
 }
 
-/// Counts the bytes of one call and tells the agent. `copied`: they are where `message` says. (A flag of
-/// its own, because the verifier forgets the type of a pointer that may also be absent.)
+/// A page, or part of one, that went from file or pipe to socket, past the process's memory, or that failed to. A
+/// sendfile() of 64 KiB comes by here 16 times (before 6.5), and makes one record.
 #[inline(always)]
-fn segment(
-    lane: Lane,
-    sock: Typed<Sock>,
+pub fn paged(lane: Lane, sock: Typed<Sock>, length: i32, flags: i32) {
+    if length > 0 {
+        let call = Call {
+            is_part: flags & MSG_SENDPAGE_NOTLAST != 0,
+            ..Call::unseen(TRANSMIT, length)
+        };
+        return segment(lane, sock, call, None);
+    }
+    // No other page will come.
+    if let Some(Followed { slot, .. }) = watch::followed(sock)
+        // SAFETY: a live map value.
+        && unsafe { (*slot).withheld_bytes } != 0
+        && let Some(draft) = output::draft(lane, TRANSMIT)
+    {
+        // SAFETY: as above.
+        let slot = unsafe { &mut *slot };
+        let record = record(lane, slot, TRANSMIT, 0, [0, now_ns()]);
+        // SAFETY: a live map value, which no other program uses on this CPU meanwhile.
+        unsafe { (*draft).segment = record };
+        if watch::level() < LEVEL_COUNTS {
+            output::submit_bare(draft);
+        }
+        told(slot, TRANSMIT);
+    }
+}
+
+/// What a call did, or a part of one.
+#[derive(Clone, Copy)]
+struct Call {
+    /// [`RECEIVE`] or [`TRANSMIT`].
     direction: usize,
+    /// Bytes that it moved.
     length: i32,
-    message: Option<Typed<Message>>,
-    copied: bool,
-) {
+    /// They are where its message says. (A flag of its own, because the verifier forgets the type of a pointer that
+    /// may also be absent.)
+    is_copied: bool,
+    /// The same call will go on at once, and has nothing to show: what comes then tells of all.
+    is_part: bool,
+}
+
+impl Call {
+    #[inline(always)]
+    fn copied(direction: usize, length: i32) -> Self {
+        Self {
+            direction,
+            length,
+            is_copied: true,
+            is_part: false,
+        }
+    }
+
+    #[inline(always)]
+    fn unseen(direction: usize, length: i32) -> Self {
+        Self {
+            is_copied: false,
+            ..Self::copied(direction, length)
+        }
+    }
+}
+
+/// Counts the bytes of one call and tells the agent.
+#[inline(always)]
+fn segment(lane: Lane, sock: Typed<Sock>, call: Call, message: Option<Typed<Message>>) {
+    let Call {
+        direction,
+        length,
+        is_copied,
+        is_part,
+    } = call;
     if length <= 0 {
         return;
     }
@@ -184,28 +250,35 @@ fn segment(
         socket_life::excluded(sock, slot);
         return;
     }
-    let record = Segment {
-        // Only processes that are watched have a followed socket.
-        pid: watch::process(),
-        transport: match lane {
-            Lane::Inet | Lane::Inet6 => TRANSPORT_TCP,
-            Lane::Unix => TRANSPORT_UNIX,
-        },
-        ..describe(slot, direction, length as u32, arrived_ns, time_ns)
-    };
+    if is_part {
+        if slot.send_began_ns == 0 {
+            slot.send_began_ns = time_ns;
+        }
+        slot.bytes[direction] += length as u64;
+        slot.withheld_bytes += length as u32;
+        return;
+    }
+    let is_whole = direction == RECEIVE || slot.withheld_bytes == 0;
+    let record = record(lane, slot, direction, length as u32, [arrived_ns, time_ns]);
     // SAFETY: a live map value, which no other program uses on this CPU meanwhile.
     unsafe { (*draft).segment = record };
     // What finds no room is counted where it is submitted, and the slot has counted the bytes: without records the agent
     // reads from there what moved.
     if level < LEVEL_COUNTS {
         match message {
-            Some(message) if copied && wanted > 0 => {
+            Some(message) if is_copied && is_whole && wanted > 0 => {
                 let wanted = u64::from(wanted.min(length as u32));
                 content::submit(draft, message, length as u64, wanted);
             }
             _ => output::submit_bare(draft),
         }
     }
+    told(slot, direction);
+}
+
+/// Nothing of a direction is under way any more.
+#[inline(always)]
+fn told(slot: &mut Slot, direction: usize) {
     // Volatile, so that it stays behind the record.
     // SAFETY: fields of a live map value.
     unsafe {
@@ -257,30 +330,41 @@ fn wanted_bytes(slot: &mut Slot, direction: usize, length: u64, level: u32) -> u
     }
 }
 
-/// A call's record without content; moves the slot's position on. From here until the record is written the
-/// call is told by the slot to be under way.
+/// A call's record without content, with what was withheld before; moves the slot's position on. From here until the
+/// record is written the call is told by the slot to be under way. `times`: when data arrived, and now.
 #[inline(always)]
-fn describe(
+fn record(
+    lane: Lane,
     slot: &mut Slot,
     direction: usize,
     length_bytes: u32,
-    arrived_ns: u64,
-    time_ns: u64,
+    times: [u64; 2],
 ) -> Segment {
+    let [arrived_ns, time_ns] = times;
+    let end = slot.bytes[direction] + u64::from(length_bytes);
+    let length_bytes = if direction == RECEIVE {
+        length_bytes
+    } else {
+        length_bytes + core::mem::take(&mut slot.withheld_bytes)
+    };
     let mut record = Segment {
         kind: SEGMENT,
         direction: direction as u8,
         place: PLACE_IN_ORDER,
         length_bytes,
         connection: slot.connection,
-        position: slot.bytes[direction],
+        position: end - u64::from(length_bytes),
         other_position: slot.bytes[direction ^ 1],
         begin_ns: time_ns,
         time_ns,
         turn: slot.turns,
-        pid: 0,
+        // Only processes that are watched have a followed socket.
+        pid: watch::process(),
         captured_bytes: 0,
-        transport: TRANSPORT_TCP,
+        transport: match lane {
+            Lane::Inet | Lane::Inet6 => TRANSPORT_TCP,
+            Lane::Unix => TRANSPORT_UNIX,
+        },
         reserved: 0,
         reserved2: 0,
     };
@@ -303,7 +387,7 @@ fn describe(
     if slot.phase == PHASE_CLOSED {
         record.place = PLACE_AFTER_END;
     }
-    slot.bytes[direction] = record.position + u64::from(length_bytes);
+    slot.bytes[direction] = end;
     record
 }
 

@@ -8,7 +8,6 @@ use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
-use sockmeter_abi::{RECEIVE, TRANSMIT};
 
 #[fentry(function = "unix_stream_sendmsg")]
 pub fn unix_send_begin(ctx: FEntryContext) -> i32 {
@@ -41,19 +40,14 @@ pub fn unix_receive(ctx: FExitContext) -> i32 {
 /// sendfile and splice to a socket; gone in 6.5, where they come as messages.
 #[fexit(function = "unix_stream_sendpage")]
 pub fn unix_sendpage(ctx: FExitContext) -> i32 {
-    let sock = sock_of(ctx.arg(0));
-    stream::moved(Lane::Unix, sock, TRANSMIT, word(&ctx, 5) as i32);
+    let (flags, length) = (word(&ctx, 4) as i32, word(&ctx, 5) as i32);
+    stream::paged(Lane::Unix, sock_of(ctx.arg(0)), length, flags);
     0
 }
 
 /// splice from a socket.
 #[fexit(function = "unix_stream_splice_read")]
 pub fn unix_splice(ctx: FExitContext) -> i32 {
-    stream::moved(
-        Lane::Unix,
-        sock_of(ctx.arg(0)),
-        RECEIVE,
-        word(&ctx, 5) as i32,
-    );
+    stream::spliced(Lane::Unix, sock_of(ctx.arg(0)), word(&ctx, 5) as i32);
     0
 }

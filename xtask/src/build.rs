@@ -65,9 +65,10 @@ pub(crate) fn kernel_cargo(toolchain: &Toolchain, subcommand: &str) -> Command {
     ]);
     command.arg(paths::kept().join("ebpf"));
     // A stable compiler that may be asked for `build-std`; and BTF, which the kernel's verifier reads.
-    command
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTFLAGS", "-C debuginfo=2 -C link-arg=--btf -C target-cpu=v3");
+    command.env("RUSTC_BOOTSTRAP", "1").env(
+        "RUSTFLAGS",
+        "-C debuginfo=2 -C link-arg=--btf -C target-cpu=v3",
+    );
     command
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("CARGO_BUILD_TARGET");

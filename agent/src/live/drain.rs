@@ -1,7 +1,7 @@
 //! The drain: takes records out of the ring, and lets the pipeline have them.
 
 use super::Live;
-use crate::records::{KernelMaps, Record, datagrams::Mark};
+use crate::records::{KernelMaps, Record, Segment, datagrams::Mark};
 
 /// Records after which questions are answered even if more wait.
 const DRAIN_RECORDS_MAX: usize = 1_000_000;
@@ -56,6 +56,9 @@ impl Live {
         while count < records_max {
             let more = ring.next(|bytes| {
                 *found_bytes += (bytes.len() + RING_HEADER_BYTES) as u64;
+                if let Some(segment) = Segment::parse(bytes) {
+                    return intake.push_segment(segment, pipeline, slots);
+                }
                 let record = match Mark::parse(bytes) {
                     Some(Mark { run, is_over }) if is_over => {
                         datagrams.finish(table, run).map(Record::Datagrams)

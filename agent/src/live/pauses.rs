@@ -4,11 +4,20 @@
 //! them in that time. When none come, less and less often.
 
 use crate::serve::Ask;
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::{Duration, Instant},
+};
 use tokio::sync::mpsc;
 
 /// The pause doubles while nothing comes, up to this: what comes first must not fill the ring before the next look.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
+/// When nothing has come for this long, a look costs more than it is worth.
+const QUIET: Duration = Duration::from_secs(2);
+/// The pause then: four looks in a second. A burst that begins in it has the whole ring for itself.
+const PAUSE_QUIET: Duration = Duration::from_millis(250);
 /// The part of the ring that one pause may fill: what comes may become four times as much from one look to the next.
 const SHARE: u64 = 4;
 /// However much comes. Timers are no finer, and a drain of what came in it takes longer.
@@ -18,6 +27,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(1);
 pub(super) struct Pauses {
     min: Duration,
     now: Duration,
+    /// For how long nothing has come.
+    quiet: Duration,
     share_bytes: u64,
 }
 
@@ -37,33 +48,64 @@ impl Pauses {
         Self {
             min,
             now: min,
+            quiet: Duration::ZERO,
             share_bytes: u64::from(ring_bytes) / SHARE,
         }
     }
 
     /// A look has found so much in the ring.
     pub(super) fn looked(&mut self, found_bytes: u64) {
+        if found_bytes == 0 {
+            self.quiet = self.quiet.saturating_add(self.now);
+            let longest = if self.quiet < QUIET {
+                PAUSE_MAX.min(self.now * 2)
+            } else {
+                PAUSE_QUIET
+            };
+            self.now = longest.max(self.min);
+            return;
+        }
+        self.quiet = Duration::ZERO;
         self.now = if found_bytes > self.share_bytes {
             let share = self.share_bytes as f64 / found_bytes as f64;
             self.min.mul_f64(share).max(PAUSE_MIN)
-        } else if found_bytes > 0 {
-            self.min
         } else {
-            (self.now * 2).min(PAUSE_MAX)
+            self.min
         };
     }
 
     /// Sleeps, at least for `rest`.
-    pub(super) async fn pass(&self, asks: &mut mpsc::Receiver<Ask>, rest: Duration) -> Woken {
+    ///
+    /// Parked and not in a runtime: tokio's timers are kept in wheels, so a thread that sleeps for longer than a turn of
+    /// the smallest (64 ms) is also woken when its timer goes from one wheel to the next.
+    pub(super) fn pass(&self, asks: &mut mpsc::Receiver<Ask>, rest: Duration) -> Woken {
         let pause = if rest.is_zero() {
             self.now
         } else {
             rest.max(self.min)
         };
-        match tokio::time::timeout(pause, asks.recv()).await {
-            Ok(ask) => ask.map_or(Woken::ToEnd, Woken::By),
-            Err(_) => Woken::ToLook,
+        let began = Instant::now();
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            if let Poll::Ready(ask) = asks.poll_recv(&mut context) {
+                return ask.map_or(Woken::ToEnd, Woken::By);
+            }
+            let left = pause.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Woken::ToLook;
+            }
+            thread::park_timeout(left);
         }
+    }
+}
+
+/// Ends the pause of a thread.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 
@@ -84,11 +126,50 @@ mod tests {
     }
 
     #[test]
+    fn a_quiet_host_is_looked_at_four_times_in_a_second() {
+        let mut pauses = Pauses::new(Duration::from_millis(10), 4 << 20);
+        let milliseconds = |pauses: &Pauses| pauses.now.as_millis();
+        // 10, 20, 40, and then 50 until two seconds are full.
+        for _ in 0..41 {
+            pauses.looked(0);
+            assert!(milliseconds(&pauses) <= 50);
+        }
+        for _ in 0..3 {
+            pauses.looked(0);
+            assert_eq!(milliseconds(&pauses), 250);
+        }
+        pauses.looked(24);
+        assert_eq!(milliseconds(&pauses), 10);
+    }
+
+    #[test]
     fn a_pause_fills_no_more_than_its_share_of_the_ring() {
         let mut pauses = Pauses::new(Duration::from_millis(10), 4 << 20);
         for (found_mib, want) in [(1, 10), (2, 5), (4, 2), (1000, 1), (1, 10)] {
             pauses.looked(found_mib << 20);
             assert_eq!(pauses.now.as_millis(), want, "{found_mib}");
         }
+    }
+
+    #[test]
+    fn a_question_ends_a_pause_and_so_does_the_end_of_all_who_ask() {
+        let pauses = Pauses::new(Duration::from_secs(3600), 4 << 20);
+        let (asks, mut asked) = mpsc::channel(1);
+        let asking = thread::spawn(move || {
+            let (reply, _) = tokio::sync::oneshot::channel();
+            asks.blocking_send(Ask::Health { reply }).unwrap();
+        });
+        let mut pass = || pauses.pass(&mut asked, Duration::ZERO);
+        assert!(matches!(pass(), Woken::By(Ask::Health { .. })));
+        assert!(matches!(pass(), Woken::ToEnd));
+        asking.join().unwrap();
+    }
+
+    #[test]
+    fn a_pause_ends_by_itself() {
+        let pauses = Pauses::new(Duration::from_millis(1), 4 << 20);
+        let (_asks, mut asked) = mpsc::channel(1);
+        let woken = pauses.pass(&mut asked, Duration::ZERO);
+        assert!(matches!(woken, Woken::ToLook));
     }
 }

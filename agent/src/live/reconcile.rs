@@ -169,6 +169,9 @@ impl Live {
     fn tell(&self, index: u32, slot: &Slot, time_ns: u64) -> Table {
         let (local, remote) = endpoints(&slot.endpoints);
         let open = slot.phase == PHASE_OPEN;
+        let [received, transmitted] = slot.bytes;
+        // A record will tell what is withheld, if one still can.
+        let withheld = if open { slot.withheld_bytes } else { 0 };
         Table {
             connection: ConnectionId(slot.connection),
             slot: index,
@@ -177,7 +180,7 @@ impl Live {
             adopted: slot.origin == ORIGIN_ADOPTED,
             pid: slot.pid,
             time_ns,
-            bytes: slot.bytes,
+            bytes: [received, transmitted.saturating_sub(withheld.into())],
             retransmits: slot.retransmits,
             turns: if open {
                 self.turns_over(index, slot)

@@ -23,7 +23,7 @@ impl<'a> Record<'a> {
         match kind {
             wire::OPENED => prefix(bytes).and_then(|(record, rest)| opened(record, rest)),
             wire::CONNECT_FAILED => prefix(bytes).map(|(record, _)| connect_failed(record)),
-            wire::SEGMENT => prefix(bytes).and_then(|(record, rest)| segment(record, rest)),
+            wire::SEGMENT => Segment::parse(bytes).map(Self::Segment),
             wire::CLOSED => prefix(bytes).map(|(record, _)| closed(record)),
             wire::PROCESS_STARTED => prefix(bytes).map(|(record, _)| started(record)),
             wire::PROCESS_ENDED => prefix(bytes).map(|(record, _)| {
@@ -40,6 +40,55 @@ impl<'a> Record<'a> {
         .ok_or(Malformed {
             kind,
             length: bytes.len(),
+        })
+    }
+}
+
+impl<'a> Segment<'a> {
+    /// Reads a record, if it is a segment: nearly all are, and a [`Record`] is large to hand on.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (record, content) = wire::Segment::read_from_prefix(bytes).ok()?;
+        let wire::Segment {
+            kind,
+            direction,
+            place,
+            length_bytes,
+            connection,
+            position,
+            other_position,
+            begin_ns,
+            time_ns,
+            turn,
+            pid,
+            captured_bytes,
+            transport: over,
+            reserved: _,
+            reserved2: _,
+        } = record;
+        if kind != wire::SEGMENT {
+            return None;
+        }
+        // The ring pads records, so the length that was written counts.
+        let content = content.get(..captured_bytes as usize)?;
+        Some(Self {
+            connection: ConnectionId(connection),
+            direction: if usize::from(direction) == RECEIVE {
+                Direction::Receive
+            } else {
+                Direction::Transmit
+            },
+            position,
+            other_position,
+            length_bytes,
+            begin_ns,
+            time_ns,
+            turn,
+            pid,
+            transport: transport(over),
+            overtakes: place == wire::PLACE_OVERTAKES,
+            after_end: place == wire::PLACE_AFTER_END,
+            content: Cow::Borrowed(content),
         })
     }
 }
@@ -148,47 +197,6 @@ fn connect_failed(record: wire::ConnectFailed) -> Record<'static> {
         connect_ns,
         remote,
     })
-}
-
-fn segment(record: wire::Segment, content: &[u8]) -> Option<Record<'_>> {
-    let wire::Segment {
-        kind: _,
-        direction,
-        place,
-        length_bytes,
-        connection,
-        position,
-        other_position,
-        begin_ns,
-        time_ns,
-        turn,
-        pid,
-        captured_bytes,
-        transport: over,
-        reserved: _,
-        reserved2: _,
-    } = record;
-    // The ring pads records, so the length that was written counts.
-    let content = content.get(..captured_bytes as usize)?;
-    Some(Record::Segment(Segment {
-        connection: ConnectionId(connection),
-        direction: if usize::from(direction) == RECEIVE {
-            Direction::Receive
-        } else {
-            Direction::Transmit
-        },
-        position,
-        other_position,
-        length_bytes,
-        begin_ns,
-        time_ns,
-        turn,
-        pid,
-        transport: transport(over),
-        overtakes: place == wire::PLACE_OVERTAKES,
-        after_end: place == wire::PLACE_AFTER_END,
-        content: Cow::Borrowed(content),
-    }))
 }
 
 fn closed(record: wire::Closed) -> Record<'static> {

@@ -64,8 +64,8 @@ pub struct Slot {
     pub reserved: u8,
     /// The socket's error number when the connection broke while bytes were left to read.
     pub errno: u16,
-    /// Always zero.
-    pub reserved2: u32,
+    /// The last of the bytes transmitted whose record is still to come: pages of a sendfile() that goes on.
+    pub withheld_bytes: u32,
     /// TCP's number of the next byte that is received, and transmitted, as it was after the last such call; zero
     /// before it is known.
     pub sequence: [u32; 2],
