@@ -53,9 +53,10 @@ impl<V, const CELLS: usize> Recent<V, CELLS> {
         Some((text, means))
     }
 
-    /// Keeps a text that was not found, perhaps in place of another one; tells its cell.
+    /// Keeps a text that was not found, perhaps in place of another one; tells its cell, in which what the other one
+    /// meant is to be overwritten: so its memory can be used.
     #[inline(never)]
-    pub(crate) fn keep(&mut self, hash: u64, text: &[u8], means: V) -> Option<usize>
+    pub(crate) fn keep(&mut self, hash: u64, text: &[u8]) -> Option<usize>
     where
         V: Default,
     {
@@ -71,10 +72,9 @@ impl<V, const CELLS: usize> Recent<V, CELLS> {
         let by_chance = (hash >> 40) as usize % WINDOW;
         let at = start + with(tag(hash)).or_else(|| with(0)).unwrap_or(by_chance);
         *self.tags.get_mut(at)? = tag(hash);
-        let (kept, kept_means) = self.cells.get_mut(at)?;
+        let (kept, _) = self.cells.get_mut(at)?;
         kept.clear();
         kept.extend_from_slice(text);
-        *kept_means = means;
         Some(at)
     }
 }
@@ -85,6 +85,11 @@ mod tests {
 
     fn hash(text: &str) -> u64 {
         crate::hash::of(text.as_bytes())
+    }
+
+    fn keep(recent: &mut Recent<usize, 64>, hash: u64, text: &str, means: usize) {
+        let cell = recent.keep(hash, text.as_bytes()).unwrap();
+        *recent.get_mut(cell).unwrap().1 = means;
     }
 
     fn find(recent: &mut Recent<usize, 64>, text: &str) -> Option<usize> {
@@ -100,7 +105,7 @@ mod tests {
         assert_eq!(find(&mut recent, "a"), None);
         for number in 0..1000 {
             let text = number.to_string();
-            recent.keep(hash(&text), text.as_bytes(), number);
+            keep(&mut recent, hash(&text), &text, number);
             assert_eq!(find(&mut recent, &text), Some(number));
         }
         let found =
@@ -115,7 +120,7 @@ mod tests {
         let mut recent = Recent::<usize, 64>::new();
         for number in 0..32 {
             let text = format!("/shop/{number}");
-            recent.keep(hash(&text), text.as_bytes(), number);
+            keep(&mut recent, hash(&text), &text, number);
         }
         let stayed =
             (0..32).filter(|number| find(&mut recent, &format!("/shop/{number}")).is_some());
@@ -125,8 +130,8 @@ mod tests {
     #[test]
     fn a_text_with_the_hash_of_another_takes_its_place() {
         let mut recent = Recent::<usize, 64>::new();
-        recent.keep(7, b"09:16:25", 1);
-        recent.keep(7, b"09:16:26", 2);
+        keep(&mut recent, 7, "09:16:25", 1);
+        keep(&mut recent, 7, "09:16:26", 2);
         assert!(recent.find(7, |known| known == b"09:16:25").is_none());
         let cell = recent.find(7, |known| known == b"09:16:26");
         let found = cell.and_then(|cell| recent.get_mut(cell));

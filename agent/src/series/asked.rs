@@ -102,11 +102,11 @@ impl Targets {
             long.counted = None;
             template(target, &mut long.template);
             if target.len() <= TARGET_BYTES_MAX {
-                let fresh = Target {
-                    template: long.template.clone(),
-                    counted: None,
-                };
-                cell = recent.keep(hash, target, fresh);
+                cell = recent.keep(hash, target);
+                if let Some((_, kept)) = cell.and_then(|cell| recent.get_mut(cell)) {
+                    kept.template.clone_from(&long.template);
+                    kept.counted = None;
+                }
             }
         }
         match cell.and_then(|cell| recent.get_mut(cell)) {

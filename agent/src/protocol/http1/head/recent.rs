@@ -120,7 +120,10 @@ pub(super) fn keep_request(bytes: &[u8], length: usize, head: &RequestHead<'_>) 
         body,
     };
     REQUESTS.with_borrow_mut(|requests| {
-        requests.keep(hash(bytes), kept, Some(request));
+        let cell = requests.keep(hash(bytes), kept);
+        if let Some((_, says)) = cell.and_then(|cell| requests.get_mut(cell)) {
+            *says = Some(request);
+        }
     });
 }
 
@@ -139,7 +142,10 @@ pub(super) fn keep_response(bytes: &[u8], length: usize, head: ResponseHead) {
         return;
     };
     RESPONSES.with_borrow_mut(|responses| {
-        responses.keep(hash(bytes), kept, Some(head));
+        let cell = responses.keep(hash(bytes), kept);
+        if let Some((_, says)) = cell.and_then(|cell| responses.get_mut(cell)) {
+            *says = Some(head);
+        }
     });
 }
 
