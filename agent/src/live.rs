@@ -10,7 +10,7 @@ mod drain;
 mod intake;
 mod limit;
 mod listeners;
-mod pauses;
+pub mod pauses;
 mod reconcile;
 
 use crate::{

@@ -24,7 +24,7 @@ const SHARE: u64 = 4;
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
 /// When to look next.
-pub(super) struct Pauses {
+pub struct Pauses {
     min: Duration,
     now: Duration,
     /// For how long nothing has come.
@@ -44,7 +44,7 @@ pub(super) enum Woken {
 
 impl Pauses {
     /// For a ring of that size, which is looked at every `min` while records come.
-    pub(super) fn new(min: Duration, ring_bytes: u32) -> Self {
+    pub fn new(min: Duration, ring_bytes: u32) -> Self {
         Self {
             min,
             now: min,
@@ -54,7 +54,7 @@ impl Pauses {
     }
 
     /// A look has found so much in the ring.
-    pub(super) fn looked(&mut self, found_bytes: u64) {
+    pub fn looked(&mut self, found_bytes: u64) {
         if found_bytes == 0 {
             self.quiet = self.quiet.saturating_add(self.now);
             let longest = if self.quiet < QUIET {
@@ -66,12 +66,15 @@ impl Pauses {
             return;
         }
         self.quiet = Duration::ZERO;
-        self.now = if found_bytes > self.share_bytes {
-            let share = self.share_bytes as f64 / found_bytes as f64;
-            self.min.mul_f64(share).max(PAUSE_MIN)
-        } else {
-            self.min
-        };
+        // Longer by twice at most: what came in one short pause tells little.
+        let share = (self.share_bytes as f64 / found_bytes as f64).min(2.0);
+        let longest = self.now.min(self.min).mul_f64(share).max(PAUSE_MIN);
+        self.now = longest.min(self.min);
+    }
+
+    /// For how long to sleep now.
+    pub fn pause(&self) -> Duration {
+        self.now
     }
 
     /// Sleeps, at least for `rest`.
@@ -145,9 +148,22 @@ mod tests {
     #[test]
     fn a_pause_fills_no_more_than_its_share_of_the_ring() {
         let mut pauses = Pauses::new(Duration::from_millis(10), 4 << 20);
-        for (found_mib, want) in [(1, 10), (2, 5), (4, 2), (1000, 1), (1, 10)] {
-            pauses.looked(found_mib << 20);
-            assert_eq!(pauses.now.as_millis(), want, "{found_mib}");
+        // As long as it fills no more, a pause stays as it is, and grows again when less comes.
+        for (found_kib, want_ns) in [
+            (1024, 10_000_000),
+            (2048, 5_000_000),
+            (1024, 5_000_000),
+            (4096, 1_250_000),
+            (1024, 1_250_000),
+            (100_000, 1_000_000),
+            (512, 2_000_000),
+            (1, 4_000_000),
+            (1, 8_000_000),
+            (1, 10_000_000),
+            (1, 10_000_000),
+        ] {
+            pauses.looked(found_kib << 10);
+            assert_eq!(pauses.pause().as_nanos(), want_ns, "{found_kib}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use sockmeter::{pipeline::Pipeline, series::Settings};
+use sockmeter::{live::pauses::Pauses, pipeline::Pipeline, series::Settings};
 use sockmeter_bench::{
     batch::Batch,
     case::{Case, Ends},
@@ -11,7 +11,7 @@ use sockmeter_bench::{
     intake::{Told, drain},
     traffic::Traffic,
 };
-use std::{collections::VecDeque, io::Write};
+use std::{collections::VecDeque, io::Write, time::Duration};
 
 /// Exchanges that are taken in between two looks at what has come meanwhile.
 const SLICE_EXCHANGES: u64 = 64;
@@ -20,10 +20,10 @@ const SEARCH_STEPS: u32 = 8;
 
 /// Lets exchanges happen at a rate, in a time that only the agent's work and its pauses make go by.
 ///
-/// The agent sleeps, then takes in what is in the ring until it is empty; while it works, more comes. Its work
-/// is what it really costs, as CPU time of this thread, so the rate at which records are lost does not depend on what
-/// else the machine does. In a guest whose clock counts instructions, it is that of a processor with a thousand
-/// million instructions per second.
+/// The agent sleeps as long as it would, then takes in what is in the ring until it is empty; while it works, more comes.
+/// In the first half of the time the rate rises evenly from nothing. Its work is what it really costs, as CPU time of
+/// this thread, so the rate at which records are lost does not depend on what else the machine does. In a guest whose
+/// clock counts instructions, it is that of a processor with a thousand million instructions per second.
 #[derive(Parser)]
 #[command(max_term_width = 100)]
 struct Flags {
@@ -32,14 +32,14 @@ struct Flags {
     /// Exchanges per second; without it, the highest rate without a loss is looked for.
     #[arg(long)]
     rate: Option<u64>,
-    /// How long the agent sleeps when the ring is empty.
+    /// How long the agent sleeps when the ring is empty, at most.
     #[arg(long, default_value_t = 10)]
     pause_milliseconds: u64,
     /// Bytes of the ring.
-    #[arg(long, default_value_t = sockmeter_abi::RING_BYTES_DEFAULT as usize)]
-    ring_bytes: usize,
+    #[arg(long, default_value_t = sockmeter_abi::RING_BYTES_DEFAULT)]
+    ring_bytes: u32,
     /// For how long.
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 1000)]
     milliseconds: u64,
 }
 
@@ -118,6 +118,14 @@ impl Ring {
     }
 }
 
+/// How many exchanges happen until then at a rate that is reached at `half_ns`.
+fn due(rate: u64, half_ns: u64, now_ns: u64) -> Result<u64> {
+    let [rate, half_ns, now_ns] = [rate, half_ns, now_ns].map(u128::from);
+    let rising_ns = now_ns.min(half_ns);
+    let rated_ns = rising_ns * rising_ns / (2 * half_ns) + (now_ns - rising_ns);
+    Ok(u64::try_from(rate * rated_ns / 1_000_000_000)?)
+}
+
 fn run(flags: &Flags, rate: u64) -> Result<Outcome> {
     let mut pipeline = Pipeline::new(Settings::default());
     let mut told = Told::default();
@@ -132,14 +140,18 @@ fn run(flags: &Flags, rate: u64) -> Result<Outcome> {
         slices: VecDeque::new(),
         spare: Vec::new(),
         bytes: 0,
-        room_bytes: flags.ring_bytes,
+        room_bytes: flags.ring_bytes as usize,
         lost_records: 0,
     };
-    let due = |now_ns: u64| u64::try_from(u128::from(rate) * u128::from(now_ns) / 1_000_000_000);
+    let half_ns = flags.milliseconds * 500_000;
+    let due = |now_ns: u64| due(rate, half_ns, now_ns);
+    let longest = Duration::from_millis(flags.pause_milliseconds);
+    let mut pauses = Pauses::new(longest, flags.ring_bytes);
     let (mut now_ns, mut busy_ns) = (0, 0);
-    while now_ns < flags.milliseconds * 1_000_000 {
-        now_ns += flags.pause_milliseconds * 1_000_000;
+    while now_ns < 2 * half_ns {
+        now_ns += u64::try_from(pauses.pause().as_nanos())?;
         ring.fill(&mut traffic, due(now_ns)?);
+        let mut found_bytes = 0;
         while let Some(slice) = ring.slices.pop_front() {
             let before_ns = thread_cpu_ns();
             strange += drain(&slice, &mut pipeline, &mut told);
@@ -147,12 +159,14 @@ fn run(flags: &Flags, rate: u64) -> Result<Outcome> {
             (now_ns, busy_ns) = (now_ns + spent_ns, busy_ns + spent_ns);
             ring.fill(&mut traffic, due(now_ns)?);
             ring.bytes -= slice.ring_bytes();
+            found_bytes += slice.ring_bytes() as u64;
             ring.spare.push(slice);
-            if now_ns > 4 * flags.milliseconds * 1_000_000 {
+            if now_ns > 4 * half_ns {
                 // More comes than is taken in: it never ends.
                 break;
             }
         }
+        pauses.looked(found_bytes);
     }
     for slice in &ring.slices {
         strange += drain(slice, &mut pipeline, &mut told);

@@ -131,8 +131,8 @@ fn memory(figures: &Figures) -> Result<String> {
 }
 
 fn load(figures: &Figures) -> Result<String> {
-    let mut text = "A ring of 4 MiB that is looked at every 10 ms, in a time that only the agent's own work makes go by. \
-                    Whatever is lost is known as that: what is counted and what is counted as unanswered are all that were \
+    let mut text = "A ring of 4 MiB that is looked at as often as the agent would, in a time that only its own work makes go by. \
+                    In the first half of it the rate rises evenly from nothing; busy is the mean of both. Whatever is lost is known as that: what is counted and what is counted as unanswered are all that were \
                     made, or the run fails.\n\n"
         .to_owned();
     let cases = ["highest rate without a loss"].into_iter();
