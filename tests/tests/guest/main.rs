@@ -30,6 +30,7 @@ mod runtimes;
 mod scenario;
 mod shapes;
 mod start_stop;
+mod torn;
 mod truth;
 mod unix;
 mod unix_ways;
