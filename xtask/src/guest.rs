@@ -23,13 +23,15 @@ use self::kernel::Kernel;
 use self::machine::Machine;
 use crate::command::{output, tail};
 use crate::paths;
-use crate::progress::step;
+use crate::progress::{say, step};
 use crate::setup::{self, Install};
 
 /// The kernel that a guest runs when nothing else is said.
 pub const DEFAULT_KERNEL: &str = "6.1";
 /// Folders of earlier runs that are kept to look at.
 const KEPT_RUNS: usize = 20;
+/// How often a guest is booted whose kernel hangs.
+const BOOTS_MAX: u32 = 3;
 /// How much of the console a failure shows.
 const TAIL_LINES: usize = 30;
 
@@ -157,7 +159,7 @@ impl Guest {
         )
         .with_context(|| format!("cannot write {}; is the disk full?", initramfs.display()))?;
         let started = Instant::now();
-        let machine = Machine::start(self, &kernel.vmlinux, &initramfs, &folder)?;
+        let machine = self.boot(&kernel.vmlinux, &initramfs, &folder)?;
         Ok(Running {
             machine,
             limit: self.limit,
@@ -166,6 +168,21 @@ impl Guest {
             folder,
             _turn: turn,
         })
+    }
+}
+
+impl Guest {
+    /// A guest whose first process runs.
+    fn boot(&self, vmlinux: &Path, initramfs: &Path, folder: &Path) -> Result<Machine> {
+        for _ in 0..BOOTS_MAX {
+            let mut machine = Machine::start(self, vmlinux, initramfs, folder)?;
+            if machine.boots(folder)? {
+                return Ok(machine);
+            }
+            say("the guest's kernel hangs before its first process; it is booted again");
+            let _ = machine.stop();
+        }
+        bail!("the guest's kernel hung before its first process {BOOTS_MAX} times in a row")
     }
 }
 

@@ -21,9 +21,16 @@ pub(crate) const CODE_FILE: &str = "code";
 pub(crate) const OUT_IMAGE: &str = "out.img";
 const OUT_BYTES: u64 = 512 << 20;
 
+/// What QEMU may use before the guest's first process has said that it is there, in seconds of all its threads. A boot
+/// takes about five. (Not real time: the host may be busy.)
+const BOOT_CPU_SECONDS_MAX: f64 = 60.0;
+
 /// Saves time where it costs no realism that the tests need.
 const KERNEL_OPTIONS: &str = "console=ttyS0 quiet panic=-1 nokaslr no5lvl mitigations=off audit=0 tsc=reliable \
     no_timer_check cryptomgr.notests rcupdate.rcu_expedited=1 random.trust_cpu=on apparmor=0 selinux=0 nowatchdog";
+
+/// `USER_HZ`, the same on all architectures that run guests.
+const USER_TICKS_PER_SECOND: f64 = 100.0;
 
 /// Relative to the run's folder, as the path of a socket may have 107 bytes at most. It tells checkouts
 /// apart because QEMU's virtiofsd locks a file of that name in /run.
@@ -49,6 +56,8 @@ impl Machine {
         run: &Path,
     ) -> Result<Self> {
         std::fs::File::create(run.join(OUT_IMAGE))?.set_len(OUT_BYTES)?;
+        // A machine that did not boot leaves its socket, which nobody listens to.
+        let _ = std::fs::remove_file(run.join(socket()));
         let mut virtiofsd = start_virtiofsd(run)?;
         if let Err(why) = wait_for_socket(run, &mut virtiofsd) {
             end(&mut virtiofsd);
@@ -66,6 +75,22 @@ impl Machine {
                 Err(why)
             }
         }
+    }
+
+    /// Waits for the guest's first process. False if it does not come: with several processors an emulated kernel may
+    /// spin for good before, in code that is none of ours (seen at "Loading compiled-in X.509 certificates").
+    pub(crate) fn boots(&mut self, run: &Path) -> Result<bool> {
+        while !self.has_ended()? {
+            if std::fs::metadata(run.join(CODE_FILE)).is_ok_and(|file| file.len() > 0) {
+                return Ok(true);
+            }
+            if cpu_seconds(self.qemu.id())? > BOOT_CPU_SECONDS_MAX {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Whoever waits for its end says why.
+        Ok(true)
     }
 
     /// Whether QEMU has ended by itself, as after a panic in the guest.
@@ -96,6 +121,16 @@ impl Drop for Machine {
         end(&mut self.qemu);
         end(&mut self.virtiofsd);
     }
+}
+
+/// What a process has used, with all its threads.
+fn cpu_seconds(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // Behind its name, which may hold anything, proc(5) counts on from field 3; 14 and 15 are user and system time.
+    let (_, fields) = stat.rsplit_once(')').context("no name in /proc/PID/stat")?;
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
+    Ok(ticks as f64 / USER_TICKS_PER_SECOND)
 }
 
 fn end(child: &mut Child) {

@@ -25,7 +25,7 @@ const fn case(name: &'static str, flags: &'static [&'static str]) -> Case {
     }
 }
 
-/// One with many connections, which all have to be used before it is measured.
+/// One with many connections, which all have to be used, or to have ended, before it is measured.
 const fn many(name: &'static str, flags: &'static [&'static str], warm_up: u32) -> Case {
     Case {
         warm_up,
@@ -55,7 +55,8 @@ pub(super) const CASES: [Case; 23] = [
     case("server, heads of a browser", &["--head", "browser"]),
     case("client", &["--ends", "client"]),
     case("both ends", &["--ends", "both"]),
-    case("server, a connection each", &["--new-connections"]),
+    // Connections that ended are remembered for a while.
+    many("server, a connection each", &["--new-connections"], 20_000),
     case("connections 10", &["--connections", "10"]),
     case("connections 100", &["--connections", "100"]),
     case("connections 1,000", &["--connections", "1000"]),
