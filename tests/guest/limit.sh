@@ -64,9 +64,9 @@ start_driver both 127.0.0.1:8080
 tell both "open 4"
 tell both "get 40 /ok"
 
-step "12,000 requests over 8 kept connections"
+step "40,000 requests over 8 kept connections"
 used began
-ab -q -k -n 12000 -c 8 http://127.0.0.1:8080/flood >"$OUT/kept" &
+ab -q -k -n 40000 -c 8 http://127.0.0.1:8080/flood >"$OUT/kept" &
 KEPT_PID=$!
 pid kept "$KEPT_PID"
 until_said counts 120

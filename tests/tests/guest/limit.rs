@@ -17,7 +17,7 @@ const LEVEL: &str = "sockmeter_capture_level";
 const LIMIT_FACTOR: f64 = 1.5;
 
 /// Requests that ab made, over kept connections and with one each.
-const KEPT: f64 = 12_000.0;
+const KEPT: f64 = 40_000.0;
 const FRESH: f64 = 1000.0;
 
 fn scenario() -> Scenario {
