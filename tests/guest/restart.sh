@@ -1,4 +1,5 @@
 # Scenario: the agent ends and starts again while requests run. `restart.rs` judges.
+# Processors: in turn.
 . tests/guest/lib.sh
 
 step "20 connections, and load"

@@ -48,6 +48,10 @@ pub struct Guest {
     pub memory_mib: u32,
     /// Processors of the guest.
     pub cpus: u32,
+    /// One thread emulates all processors, in turn. With a thread each, QEMU may go on executing the breakpoint by which
+    /// the kernel patches a function, after it is gone: programs that are attached or detached while another processor
+    /// runs their function hang both then.
+    pub in_turn: bool,
     /// One processor whose clock counts its instructions, a nanosecond each: what a process costs repeats from boot to
     /// boot. Real time means nothing in it.
     pub counted: bool,
@@ -129,6 +133,7 @@ impl Guest {
             forwards: Vec::new(),
             memory_mib: 2048,
             cpus: 2,
+            in_turn: false,
             counted: false,
             limit: Duration::from_secs(180),
             packages: Vec::new(),

@@ -167,6 +167,7 @@ fn run_guest(flags: GuestFlags) -> Result<u8> {
         forwards: flags.forward,
         memory_mib: flags.memory_mib,
         cpus: flags.cpus,
+        in_turn: false,
         counted: flags.counted,
         limit: Duration::from_secs(flags.limit_seconds),
         packages: flags.package,

@@ -164,6 +164,7 @@ fn boot(name: &str) -> Result<Outcome, String> {
     ));
     guest.kernel = kernel();
     guest.packages = guest::packages_of(&script);
+    guest.in_turn = script.lines().any(|line| line == "# Processors: in turn.");
     guest.limit = Duration::from_secs(600);
     let outcome = guest.run().map_err(|why| format!("{why:#}"))?;
     if outcome.exit_code != 0 {

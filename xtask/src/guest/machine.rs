@@ -246,6 +246,8 @@ fn arguments(guest: &Guest) -> Vec<String> {
     let memory = format!("{}M", guest.memory_mib);
     let (threads, cpus, options) = if guest.counted {
         ("single", 1, " norandmaps")
+    } else if guest.in_turn {
+        ("single", guest.cpus, "")
     } else {
         ("multi", guest.cpus, "")
     };
