@@ -38,10 +38,8 @@ pub fn report(config: &Config) -> Report {
     {
         return report;
     }
-    let attached =
-        Probes::load(config).and_then(|(mut probes, _maps)| Ok(probes.attach()?.to_vec()));
-    match attached {
-        Ok(probes) => report.probes = probes,
+    match Probes::start(config) {
+        Ok((probes, _maps)) => report.probes = probes.verdicts().to_vec(),
         Err(error) => report.failure = Some(error.to_string()),
     }
     report
@@ -125,7 +123,10 @@ impl Report {
 }
 
 fn gives(program: &str) -> &'static str {
-    let mut programs = ALL.iter().flat_map(|family| family.programs);
+    let mut programs = ALL.iter().flat_map(|family| {
+        let more = family.by_tracepoints.unwrap_or_default();
+        family.programs.iter().chain(more)
+    });
     programs
         .find(|known| known.name == program)
         .map_or("", |known| known.gives)

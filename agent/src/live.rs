@@ -106,8 +106,7 @@ impl Live {
     /// The probes cannot be had, or the recording cannot be begun.
     pub fn start(config: &Config, recording: Option<&Path>) -> Result<Self, LiveError> {
         let intake = Intake::new(recording)?;
-        let (mut probes, mut maps) = Probes::load(config)?;
-        probes.attach()?;
+        let (probes, mut maps) = Probes::start(config)?;
         maps.arm(probes.follows_unix())?;
         let exclusions = Exclusions::new(config.exclude.clone());
         let pipeline = Pipeline::without(exclusions, settings(config));

@@ -7,43 +7,48 @@ pub mod adoption;
 pub mod datagrams;
 pub mod listeners;
 mod numbers;
+mod object;
 mod on_demand;
 pub mod process_life;
 pub mod socket_io;
 pub mod socket_life;
 pub mod unix_io;
 pub mod unix_life;
+mod way;
+
+pub use way::Wanted;
 
 use crate::{
+    check,
     config::Config,
-    health::{ProbeHealth, Verdict},
+    health::{ProbeHealth, Verdict, is_ready},
     kernel_btf::{BtfError, KernelBtf, SYSTEM_PATH},
     memory,
     records::{KernelMaps, MapError},
 };
 use aya::{
-    Btf, Ebpf, EbpfLoader, Endianness,
+    Btf, Ebpf, Endianness,
+    maps::PerCpuArray,
     programs::{Program as Loaded, ProgramError},
 };
-use sockmeter_abi::EXCLUDED_PROCESSES_MAX;
+use object::Object;
+use sockmeter_abi::call::{CALL_COUNTERS, CALLS};
 use std::{
     collections::HashSet,
-    fs, mem,
+    fs,
     os::fd::{AsFd, AsRawFd},
     path::Path,
 };
-
-/// The kernel side, embedded by the build script.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sockmeter.bpf.o"));
+use way::Way;
 
 /// Where a program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attach {
-    /// A kernel tracepoint with typed arguments (5.5).
+    /// A kernel tracepoint: with typed arguments (5.5) or, in the fallback object, without.
     Tracepoint(&'static str),
-    /// The entry of a kernel function (5.5, x86-64).
+    /// The entry of a kernel function (5.5 on x86-64, 6.0 on aarch64).
     Entry(&'static str),
-    /// The return of a kernel function (5.5, x86-64).
+    /// The return of a kernel function (5.5 on x86-64, 6.0 on aarch64).
     Exit(&'static str),
     /// To nothing: the agent runs it over all of the kernel's objects of a kind (5.8).
     Walk(&'static str),
@@ -52,17 +57,6 @@ pub enum Attach {
 }
 
 impl Attach {
-    /// As the `kind` label and `check` say it.
-    pub const fn kind(self) -> &'static str {
-        match self {
-            Self::Tracepoint(_) => "tp_btf",
-            Self::Entry(_) => "fentry",
-            Self::Exit(_) => "fexit",
-            Self::Walk(_) => "iter",
-            Self::Asked => "raw_tp",
-        }
-    }
-
     /// The function, tracepoint or kind of objects; empty where there is none.
     pub const fn target(self) -> &'static str {
         match self {
@@ -91,6 +85,11 @@ impl Attach {
             Self::Asked => true,
         }
     }
+
+    /// Whether there are several ways to it.
+    const fn is_function(self) -> bool {
+        matches!(self, Self::Entry(_) | Self::Exit(_))
+    }
 }
 
 /// One program of the kernel object.
@@ -112,6 +111,25 @@ pub struct Family {
     pub name: &'static str,
     /// Its programs, in the order in which they are attached.
     pub programs: &'static [Program],
+    /// Those that take their place where no function of the kernel can be attached to: tracepoints alone. `None` if there
+    /// is no tracepoint for what it measures.
+    pub by_tracepoints: Option<&'static [Program]>,
+}
+
+impl Family {
+    /// Its programs if it is attached in a way.
+    fn programs_by(&self, way: Way) -> Option<&'static [Program]> {
+        match way {
+            Way::Fentry | Way::Kprobe => Some(self.programs),
+            Way::Tracepoint => self.by_tracepoints,
+        }
+    }
+
+    /// Whether it is attached to functions of the kernel, so that it has ways to choose from.
+    fn has_ways(&self) -> bool {
+        let mut programs = self.programs.iter();
+        programs.any(|program| program.attach.is_function())
+    }
 }
 
 /// Every family, in the order in which they are attached: processes first, so that no connection's
@@ -126,6 +144,9 @@ pub const ALL: &[&Family] = &[
     &listeners::FAMILY,
     &adoption::FAMILY,
 ];
+
+/// The function behind the helper that came last of those that the typed object needs: the cookie of a socket, in 5.12.
+const LENDS_STORAGE: &str = "bpf_get_socket_ptr_cookie";
 
 /// Families that take places in the connection table, and the program that gives those places back: without it
 /// nothing of them is attached, or the table would fill up.
@@ -157,6 +178,12 @@ pub enum ProbeError {
         /// Bytes that the programs load.
         expected: u32,
     },
+    /// A field that the programs cannot do without is not there.
+    #[error("this kernel has no field {field}: it is not supported")]
+    FieldMissing {
+        /// `struct.member`.
+        field: String,
+    },
     /// aya or the kernel refused the object.
     #[error("cannot load the kernel object: {0}")]
     Load(String),
@@ -166,129 +193,155 @@ pub enum ProbeError {
 }
 
 /// What of the kernel programs can be attached to; only until they are.
-#[derive(Default)]
-struct Targets {
+struct Kernel {
+    /// Values of the frozen globals.
+    numbers: Vec<(&'static str, u32)>,
     /// Functions and tracepoints, as the kernel's types call them.
     names: HashSet<String>,
     /// The kernel's types with these names, as BTF.
-    outline: Vec<u8>,
+    outline: Btf,
+    /// Whether it lends programs the storage and the cookie of a socket (5.12).
+    lends_storage: bool,
 }
 
 /// The loaded programs; dropping it detaches them all.
 pub struct Probes {
     ebpf: Ebpf,
-    targets: Targets,
     verdicts: Vec<ProbeHealth>,
 }
 
 impl Probes {
-    /// Loads the object for the running kernel and creates its maps; nothing is attached yet.
+    /// Loads the object that does for the running kernel, and attaches every program that the kernel takes.
     ///
     /// # Errors
     /// No BTF, no right to load, or a kernel that differs where it must not.
-    pub fn load(config: &Config) -> Result<(Self, KernelMaps), ProbeError> {
-        if OBJECT.is_empty() {
-            return Err(ProbeError::NoObject);
-        }
-        let btf = KernelBtf::open(Path::new(SYSTEM_PATH), &numbers::wanted())?;
-        let numbers = numbers::resolve(&btf)?;
-        let targets = targets(&btf);
-        drop(btf);
-        let agent_pid = std::process::id();
-        let tick_ns = numbers::tick_ns();
-        let excludes = u32::from(!config.exclude.is_empty());
-        let excluded_max = (excludes * EXCLUDED_PROCESSES_MAX).max(1);
-        let mut loader = EbpfLoader::new();
-        // It has read all of the kernel's types, for relocations that the object has none of.
-        loader.btf(None);
-        memory::give_back();
-        for (name, value) in &numbers {
-            loader.override_global(name, value, true);
-        }
-        loader
-            .override_global("AGENT_PID", &agent_pid, true)
-            .override_global("TICK_NS", &tick_ns, true)
-            .override_global("CAPTURE_BYTES", &config.kernel.capture_bytes_max, true)
-            .override_global("EXCLUDES", &excludes, true)
-            .map_max_entries("EXCLUDED", excluded_max)
-            .map_max_entries("RING", config.kernel.ring_bytes)
-            .map_max_entries("DATAGRAMS", config.kernel.datagram_processes_max)
-            .map_max_entries("SLOTS", config.kernel.connections_max)
-            .map_max_entries("FREE_SLOTS", config.kernel.connections_max);
-        let mut ebpf = loader
-            .load(OBJECT)
-            .map_err(|error| ProbeError::Load(chain(&error)))?;
-        let maps = KernelMaps::take(&mut ebpf, config.kernel.connections_max)?;
-        Ok((
-            Self {
-                ebpf,
-                targets,
-                verdicts: Vec::new(),
-            },
-            maps,
-        ))
-    }
-
-    /// Attaches every program that the kernel takes, and notes a verdict for each.
-    ///
-    /// # Errors
-    /// The outline of the kernel's types is not understood, which is a bug.
-    pub fn attach(&mut self) -> Result<&[ProbeHealth], ProbeError> {
-        let Targets { names, outline } = mem::take(&mut self.targets);
-        let btf = Btf::parse(&outline, Endianness::default())
-            .map_err(|error| ProbeError::Load(chain(&error)))?;
-        for family in ALL {
-            for program in family.programs {
-                let verdict = if let Some(needed) = self.missing(family, program) {
-                    Verdict::Unsupported {
-                        why: format!("{needed} is not attached"),
-                    }
-                } else if names.contains(&program.attach.type_name()) {
-                    match self.attach_one(program, &btf) {
-                        Ok(()) => Verdict::Attached,
-                        Err(why) => Verdict::Failed { why },
-                    }
-                } else {
-                    let target = program.attach.target();
-                    Verdict::Unsupported {
-                        why: format!("this kernel has no {target}"),
-                    }
-                };
-                self.verdicts.push(ProbeHealth {
-                    program: program.name,
-                    family: family.name,
-                    kind: program.attach.kind(),
-                    essential: program.essential,
-                    verdict,
-                });
+    pub fn start(config: &Config) -> Result<(Self, KernelMaps), ProbeError> {
+        let kernel = Kernel::read()?;
+        let wanted = config.kernel.probes;
+        if kernel.lends_storage && matches!(wanted, Wanted::Auto | Wanted::Fentry) {
+            let started = Self::with(Object::Typed, &[Way::Fentry], &kernel, config)?;
+            let verdicts = &started.0.verdicts;
+            let is_fault = |probe: &ProbeHealth| matches!(probe.verdict, Verdict::Failed { .. });
+            if wanted == Wanted::Fentry || (is_ready(verdicts) && !verdicts.iter().any(is_fault)) {
+                return Ok(started);
             }
         }
-        Ok(&self.verdicts)
+        Self::with(Object::Fallback, wanted.ways(), &kernel, config)
+    }
+
+    fn with(
+        object: Object,
+        ways: &[Way],
+        kernel: &Kernel,
+        config: &Config,
+    ) -> Result<(Self, KernelMaps), ProbeError> {
+        let mut ebpf = object.load(&kernel.numbers, config)?;
+        let maps = KernelMaps::take(&mut ebpf, config.kernel.connections_max)?;
+        let mut probes = Self {
+            ebpf,
+            verdicts: Vec::new(),
+        };
+        for family in ALL {
+            let verdicts = probes.attach(family, ways, kernel);
+            probes.verdicts.extend(verdicts);
+        }
+        Ok((probes, maps))
+    }
+
+    /// Attaches a family in the first way in which the kernel takes it, or else in the one that leaves out least.
+    fn attach(&mut self, family: &Family, ways: &[Way], kernel: &Kernel) -> Vec<ProbeHealth> {
+        if !family.has_ways() {
+            return self.attach_by(family, Way::Fentry, kernel);
+        }
+        let mut best: Option<(usize, Way)> = None;
+        for (number, way) in ways.iter().enumerate() {
+            let verdicts = self.attach_by(family, *way, kernel);
+            let faults = check::faults(&verdicts).count();
+            let is_best = best.is_none_or(|(least, _)| faults < least);
+            if faults == 0 || (is_best && number + 1 == ways.len()) {
+                return verdicts;
+            }
+            if is_best {
+                best = Some((faults, *way));
+            }
+            self.detach(&verdicts);
+        }
+        let (_, way) = best.unwrap_or((0, Way::Fentry));
+        self.attach_by(family, way, kernel)
+    }
+
+    fn attach_by(&mut self, family: &Family, way: Way, kernel: &Kernel) -> Vec<ProbeHealth> {
+        let mut verdicts: Vec<ProbeHealth> = Vec::new();
+        let Some(programs) = family.programs_by(way) else {
+            let why = "the kernel has no tracepoints for it";
+            let verdict = || Verdict::Unsupported {
+                why: why.to_owned(),
+            };
+            let programs = family.programs.iter();
+            return programs
+                .map(|program| ProbeHealth::of(family, program, way.kind(program.attach), verdict()))
+                .collect();
+        };
+        for program in programs {
+            let needed = NEEDS.iter().find(|(name, _)| *name == family.name);
+            let missing = needed.map(|(_, needed)| *needed).filter(|needed| {
+                let known = self.verdicts.iter().chain(&verdicts);
+                program.name != *needed && !is_attached(known, needed)
+            });
+            let verdict = if let Some(needed) = missing {
+                Verdict::Unsupported {
+                    why: format!("{needed} is not attached"),
+                }
+            } else if kernel.names.contains(&program.attach.type_name()) {
+                match self.attach_one(program, way, &kernel.outline) {
+                    Ok(()) => Verdict::Attached,
+                    Err(why) => Verdict::Failed { why },
+                }
+            } else {
+                let target = program.attach.target();
+                Verdict::Unsupported {
+                    why: format!("this kernel has no {target}"),
+                }
+            };
+            let kind = self.kind(program, way);
+            verdicts.push(ProbeHealth::of(family, program, kind, verdict));
+        }
+        verdicts
     }
 
     /// Whether Unix sockets are followed: whether the program that gives their places back is attached.
     pub fn follows_unix(&self) -> bool {
-        self.is_attached(unix_life::RELEASE)
+        is_attached(self.verdicts.iter(), unix_life::RELEASE)
     }
 
-    fn is_attached(&self, program: &str) -> bool {
-        self.verdicts
-            .iter()
-            .any(|probe| probe.program == program && probe.verdict == Verdict::Attached)
+    /// How a program is attached in a way, as the `kind` label and `check` say it.
+    fn kind(&self, program: &Program, way: Way) -> &'static str {
+        match (program.attach, self.ebpf.program(program.name)) {
+            (Attach::Tracepoint(_), Some(Loaded::RawTracePoint(_))) => "raw_tp",
+            (attach, _) => way.kind(attach),
+        }
     }
 
-    /// The program that the family needs, if it is another one and not attached.
-    fn missing(&self, family: &Family, program: &Program) -> Option<&'static str> {
-        let (_, needed) = NEEDS.iter().find(|(name, _)| *name == family.name)?;
-        (program.name != *needed && !self.is_attached(needed)).then_some(*needed)
+    fn attach_one(&mut self, program: &Program, way: Way, btf: &Btf) -> Result<(), String> {
+        let Program { name, attach, .. } = program;
+        let target = attach.target();
+        if way == Way::Kprobe && attach.is_function() {
+            // First, so that no call that is noted is waited for in vain.
+            self.attach_program(&format!("kprobe_{name}"), target, btf)?;
+            let noted = format!("noted_{name}");
+            return match self.ebpf.program(&noted) {
+                Some(_) => self.attach_program(&noted, target, btf),
+                None => Ok(()),
+            };
+        }
+        self.attach_program(name, target, btf)
     }
 
-    fn attach_one(&mut self, program: &Program, btf: &Btf) -> Result<(), String> {
+    fn attach_program(&mut self, name: &str, target: &str, btf: &Btf) -> Result<(), String> {
         let loaded = self
             .ebpf
-            .program_mut(program.name)
-            .ok_or_else(|| format!("the kernel object has no program {}", program.name))?;
-        let target = program.attach.target();
+            .program_mut(name)
+            .ok_or_else(|| format!("the kernel object has no program {name}"))?;
         match loaded {
             Loaded::BtfTracePoint(loaded) => loaded
                 .load(target, btf)
@@ -299,12 +352,39 @@ impl Probes {
             Loaded::FExit(loaded) => loaded
                 .load(target, btf)
                 .and_then(|()| loaded.attach().map(drop)),
+            Loaded::KProbe(loaded) => loaded
+                .load()
+                .and_then(|()| loaded.attach(target, 0).map(drop)),
             // Nothing to attach to: see `on_demand`.
             Loaded::Iter(loaded) => loaded.load(target, btf),
-            Loaded::RawTracePoint(loaded) => loaded.load(),
-            _ => return Err(format!("program {} is of an unexpected type", program.name)),
+            Loaded::RawTracePoint(loaded) => match (loaded.load(), target) {
+                (Ok(()), "") => Ok(()),
+                (Ok(()), _) => loaded.attach(target).map(drop),
+                (refused, _) => refused,
+            },
+            _ => return Err(format!("program {name} is of an unexpected type")),
         }
         .map_err(|error| explain(&error))
+    }
+
+    /// Takes a family's programs out of the kernel again.
+    fn detach(&mut self, verdicts: &[ProbeHealth]) {
+        for probe in verdicts {
+            for name in [
+                probe.program.to_owned(),
+                format!("kprobe_{}", probe.program),
+                format!("noted_{}", probe.program),
+            ] {
+                // Fails for those that are not loaded.
+                let _ = match self.ebpf.program_mut(&name) {
+                    Some(Loaded::FEntry(program)) => program.unload(),
+                    Some(Loaded::FExit(program)) => program.unload(),
+                    Some(Loaded::KProbe(program)) => program.unload(),
+                    Some(Loaded::RawTracePoint(program)) => program.unload(),
+                    _ => Ok(()),
+                };
+            }
+        }
     }
 
     /// What became of each program.
@@ -312,32 +392,86 @@ impl Probes {
         &self.verdicts
     }
 
-    /// How often the kernel skipped each program because it was already running on that CPU
-    /// (`recursion_misses`, since 5.12).
+    /// How often each program was left out: by the kernel because one was already running on that CPU
+    /// (`recursion_misses`, since 5.12), or because the kernel had no room to note where a function returns to.
     pub fn missed(&self) -> Vec<(&ProbeHealth, u64)> {
+        let calls = self.calls_missed();
         let missed = |probe: &ProbeHealth| {
-            let fd = self.ebpf.program(probe.program)?.fd().ok()?;
-            let info = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
-            let text = fs::read_to_string(info).ok()?;
-            let line = text
-                .lines()
-                .find_map(|line| line.strip_prefix("recursion_misses:"))?;
-            line.trim().parse().ok()
+            let left_out = self.recursion_misses(probe.program);
+            let call = CALLS.iter().position(|call| *call == probe.program);
+            let calls = call.and_then(|call| calls.get(call)).copied();
+            match (left_out, calls) {
+                (None, None) => None,
+                (left_out, calls) => Some(left_out.unwrap_or(0) + calls.unwrap_or(0)),
+            }
         };
         self.verdicts
             .iter()
             .filter_map(|probe| Some((probe, missed(probe)?)))
             .collect()
     }
+
+    fn recursion_misses(&self, program: &str) -> Option<u64> {
+        let fd = self.ebpf.program(program)?.fd().ok()?;
+        let info = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
+        let text = fs::read_to_string(info).ok()?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("recursion_misses:"))?;
+        line.trim().parse().ok()
+    }
+
+    /// Calls whose return was not seen, in the order of [`CALLS`]; nothing where the kernel tells returns itself.
+    fn calls_missed(&self) -> Vec<u64> {
+        let Some(map) = self.ebpf.map("CALLS_MISSED") else {
+            return Vec::new();
+        };
+        let Ok(counters) = PerCpuArray::<_, [u64; CALL_COUNTERS]>::try_from(map) else {
+            return Vec::new();
+        };
+        let Ok(per_cpu) = counters.get(&0, 0) else {
+            return Vec::new();
+        };
+        (0..CALLS.len())
+            .map(|call| per_cpu.iter().filter_map(|counts| counts.get(call)).sum())
+            .collect()
+    }
 }
 
-/// What of the kernel the programs can be attached to.
-fn targets(btf: &KernelBtf) -> Targets {
-    let programs = ALL.iter().flat_map(|family| family.programs);
-    let found = programs.filter(|program| program.attach.exists(btf));
-    Targets {
-        names: found.map(|program| program.attach.type_name()).collect(),
-        outline: btf.outline(),
+fn is_attached<'a>(mut probes: impl Iterator<Item = &'a ProbeHealth>, program: &str) -> bool {
+    probes.any(|probe| probe.program == program && probe.verdict == Verdict::Attached)
+}
+
+impl ProbeHealth {
+    fn of(family: &Family, program: &Program, kind: &'static str, verdict: Verdict) -> Self {
+        Self {
+            program: program.name,
+            family: family.name,
+            kind,
+            essential: program.essential,
+            verdict,
+        }
+    }
+}
+
+impl Kernel {
+    fn read() -> Result<Self, ProbeError> {
+        let btf = KernelBtf::open(Path::new(SYSTEM_PATH), &numbers::wanted())?;
+        let lists = ALL.iter().flat_map(|family| {
+            let more = family.by_tracepoints.unwrap_or_default();
+            family.programs.iter().chain(more)
+        });
+        let found = lists.filter(|program| program.attach.exists(&btf));
+        let kernel = Self {
+            numbers: numbers::resolve(&btf)?,
+            names: found.map(|program| program.attach.type_name()).collect(),
+            outline: Btf::parse(&btf.outline(), Endianness::default())
+                .map_err(|error| ProbeError::Load(chain(&error)))?,
+            lends_storage: btf.has_function(LENDS_STORAGE),
+        };
+        drop(btf);
+        memory::give_back();
+        Ok(kernel)
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::{
     kernel::{
         ITER_SINGLE, ITER_VECTOR, MESSAGE_ITER_BUFFER, MESSAGE_ITER_KIND, MESSAGE_ITER_OFFSET,
-        MESSAGE_ITER_SEGMENTS, Message, Typed, opaque,
+        MESSAGE_ITER_SEGMENTS, MESSAGE_ITER_TYPE, Message, Typed, opaque,
     },
     output::{self, Draft},
 };
@@ -65,7 +65,7 @@ pub fn submit(draft: *mut Draft, message: Typed<Message>, length: u64, wanted: u
 
 #[inline(always)]
 fn find(draft: *mut Draft, message: Typed<Message>, length: u64, wanted: u64) -> First {
-    let kind = u32::from(MESSAGE_ITER_KIND.load(message));
+    let kind = iterator_kind(message);
     let offset = MESSAGE_ITER_OFFSET.load(message);
     // No kind is the number of one that the kernel does not have.
     if kind == ITER_SINGLE.load() {
@@ -105,6 +105,16 @@ fn find(draft: *mut Draft, message: Typed<Message>, length: u64, wanted: u64) ->
         return First::At(place.base);
     }
     First::Gathered(gather(place, wanted, draft))
+}
+
+/// The kind of a message's iterator, as `enum iter_type` numbers it. Up to 5.13 its lowest bit was the direction.
+#[inline(always)]
+fn iterator_kind(message: Typed<Message>) -> u32 {
+    if MESSAGE_ITER_KIND.present() {
+        u32::from(MESSAGE_ITER_KIND.load(message))
+    } else {
+        MESSAGE_ITER_TYPE.load(message) & !1
+    }
 }
 
 #[inline(always)]

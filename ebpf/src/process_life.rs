@@ -4,15 +4,15 @@ use crate::{
     datagrams,
     kernel::{
         BPRM_FILENAME, Program, SIGNAL_LIVE, TASK_PARENT, TASK_PID, TASK_SIGNAL,
-        TASK_START_BOOTTIME, TASK_TGID, Task, Typed, now_ns,
+        TASK_START_BOOTTIME, TASK_TGID, Task, TracepointContext, Typed, now_ns,
     },
     output, watch,
 };
-use aya_ebpf::{
-    helpers::generated::{bpf_get_current_cgroup_id, bpf_probe_read_kernel_str},
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
-};
+use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_probe_read_kernel_str};
+#[cfg(not(feature = "fallback"))]
+use aya_ebpf::macros::btf_tracepoint;
+#[cfg(feature = "fallback")]
+use aya_ebpf::macros::raw_tracepoint;
 use sockmeter_abi::record::{
     CAUSE_EXEC, CAUSE_FORK, PROCESS_ENDED, PROCESS_STARTED, ProcessEnded, ProcessStarted,
 };
@@ -35,8 +35,15 @@ fn started(task: Typed<Task>, cause: u8) -> ProcessStarted {
     }
 }
 
-#[btf_tracepoint(function = "sched_process_fork")]
-pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
+#[cfg_attr(
+    not(feature = "fallback"),
+    btf_tracepoint(function = "sched_process_fork")
+)]
+#[cfg_attr(
+    feature = "fallback",
+    raw_tracepoint(tracepoint = "sched_process_fork")
+)]
+pub fn process_fork(ctx: TracepointContext) -> i32 {
     let child = Typed::<Task>(ctx.arg(1));
     // New threads come by here too.
     if TASK_PID.load(child) == TASK_TGID.load(child) {
@@ -47,8 +54,15 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-#[btf_tracepoint(function = "sched_process_exec")]
-pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
+#[cfg_attr(
+    not(feature = "fallback"),
+    btf_tracepoint(function = "sched_process_exec")
+)]
+#[cfg_attr(
+    feature = "fallback",
+    raw_tracepoint(tracepoint = "sched_process_exec")
+)]
+pub fn process_exec(ctx: TracepointContext) -> i32 {
     let task = Typed::<Task>(ctx.arg(0));
     let mut run = datagrams::run(task);
     // This exec is counted already.
@@ -69,8 +83,15 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-#[btf_tracepoint(function = "sched_process_exit")]
-pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
+#[cfg_attr(
+    not(feature = "fallback"),
+    btf_tracepoint(function = "sched_process_exit")
+)]
+#[cfg_attr(
+    feature = "fallback",
+    raw_tracepoint(tracepoint = "sched_process_exit")
+)]
+pub fn process_exit(ctx: TracepointContext) -> i32 {
     let task = Typed::<Task>(ctx.arg(0));
     // Threads end one by one; `live` has already been counted down for this one.
     if SIGNAL_LIVE.load(TASK_SIGNAL.load(task)) == 0 {

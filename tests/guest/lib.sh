@@ -38,7 +38,7 @@ CPU_LIMIT=64
 start_agent() {
   local name=$1
   shift
-  "$AGENT" --cpu-limit "$CPU_LIMIT" "$@" 2>"$OUT/$name.log" &
+  "$AGENT" --cpu-limit "$CPU_LIMIT" --probes "${PROBES:-auto}" "$@" 2>"$OUT/$name.log" &
   AGENT_PID=$!
   wait_for 60 "agent $name to be ready" agent_answers
   curl -fsS "$METRICS/health" >"$OUT/$name.health"

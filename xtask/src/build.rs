@@ -14,6 +14,9 @@ use crate::setup::rust::{Toolchain, kernel_toolchain};
 /// Tells the agent's build script which object to embed.
 const OBJECT_VARIABLE: &str = "SOCKMETER_EBPF_OBJECT";
 
+/// The second object, see `ebpf/src/fallback.rs`.
+const FALLBACK: [&str; 5] = ["--release", "--features", "fallback", "--bin", "fallback"];
+
 /// Builds the object that the agent loads into the kernel.
 ///
 /// # Errors
@@ -21,7 +24,8 @@ const OBJECT_VARIABLE: &str = "SOCKMETER_EBPF_OBJECT";
 pub fn kernel_object(install: Install) -> Result<()> {
     let toolchain = kernel_toolchain(install)?;
     phase("building the kernel object", || {
-        run(kernel_cargo(&toolchain, "build").arg("--release"))
+        run(kernel_cargo(&toolchain, "build").arg("--release"))?;
+        run(kernel_cargo(&toolchain, "build").args(FALLBACK))
     })
     .context("cannot build the kernel object in ebpf/")
 }

@@ -14,4 +14,5 @@ pub const FAMILY: Family = Family {
         essential: false,
         gives: "connections and listening sockets that are older than the agent, before their next use",
     }],
+    by_tracepoints: None,
 };

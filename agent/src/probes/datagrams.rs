@@ -56,4 +56,5 @@ pub const FAMILY: Family = Family {
             gives: "how many datagrams one receive call returned at once (UDP_GRO)",
         },
     ],
+    by_tracepoints: None,
 };

@@ -14,4 +14,5 @@ pub const FAMILY: Family = Family {
         essential: false,
         gives: "accept queues",
     }],
+    by_tracepoints: None,
 };

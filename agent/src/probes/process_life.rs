@@ -25,4 +25,5 @@ pub const FAMILY: Family = Family {
             gives: "series that end with their process",
         },
     ],
+    by_tracepoints: None,
 };

@@ -68,4 +68,5 @@ pub const FAMILY: Family = Family {
             gives: "bytes received by splice",
         },
     ],
+    by_tracepoints: None,
 };

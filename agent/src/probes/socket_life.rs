@@ -2,14 +2,14 @@
 
 use super::{Attach, Family, Program};
 
-/// Tracepoints of TCP, and the two functions that have none.
+/// Tracepoints of TCP, and the one function that has none.
 pub const FAMILY: Family = Family {
     name: "socket_life",
     programs: &[
         Program {
             // First, so that no slot is taken that is never given back.
             name: "socket_destroy",
-            attach: Attach::Entry("tcp_v4_destroy_sock"),
+            attach: Attach::Tracepoint("tcp_destroy_sock"),
             essential: true,
             gives: "places for new connections",
         },
@@ -32,4 +32,5 @@ pub const FAMILY: Family = Family {
             gives: "retransmits",
         },
     ],
+    by_tracepoints: None,
 };

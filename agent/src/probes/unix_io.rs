@@ -38,4 +38,5 @@ pub const FAMILY: Family = Family {
             gives: "bytes received by splice on Unix sockets",
         },
     ],
+    by_tracepoints: None,
 };

@@ -41,4 +41,5 @@ pub const FAMILY: Family = Family {
             gives: "pairs of Unix sockets",
         },
     ],
+    by_tracepoints: None,
 };

@@ -146,6 +146,11 @@ pub(crate) fn kernel() -> String {
     std::env::var("SOCKMETER_TEST_KERNEL").unwrap_or_else(|_| DEFAULT_KERNEL.to_owned())
 }
 
+/// How the agent is told to attach its programs: `SOCKMETER_TEST_PROBES`, or as it finds best.
+pub(crate) fn probes() -> String {
+    std::env::var("SOCKMETER_TEST_PROBES").unwrap_or_else(|_| "auto".to_owned())
+}
+
 fn boot(name: &str) -> Result<Outcome, String> {
     let Ok(agent) = std::env::var("SOCKMETER_AGENT") else {
         return Err(
@@ -155,12 +160,13 @@ fn boot(name: &str) -> Result<Outcome, String> {
     };
     let driver = env!("CARGO_BIN_EXE_driver");
     let io = env!("CARGO_BIN_EXE_io");
+    let probes = probes();
     let programs = guest::programs();
     let programs = programs.display();
     let script = paths::checkout().join(format!("tests/guest/{name}.sh"));
     let script = std::fs::read_to_string(script).map_err(|why| why.to_string())?;
     let mut guest = Guest::new(format!(
-        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}' IO='{io}' PROGRAMS='{programs}'; bash tests/guest/{name}.sh"
+        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}' IO='{io}' PROGRAMS='{programs}' PROBES='{probes}'; bash tests/guest/{name}.sh"
     ));
     guest.kernel = kernel();
     guest.packages = guest::packages_of(&script);
