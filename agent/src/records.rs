@@ -10,6 +10,7 @@ pub mod level;
 pub mod maps;
 mod parse;
 pub mod recording;
+mod shared;
 
 pub use address::{Address, Transport};
 pub use datagrams::Datagrams;

@@ -26,6 +26,7 @@ mod socket_io;
 mod socket_life;
 mod state;
 mod stream;
+mod syscall;
 mod unix_io;
 mod unix_life;
 mod unix_name;

@@ -2,7 +2,7 @@
 
 use super::{ProbeError, chain, numbers};
 use crate::{config::Config, memory};
-use aya::{Ebpf, EbpfLoader};
+use aya::{Ebpf, EbpfLoader, util::nr_cpus};
 use sockmeter_abi::EXCLUDED_PROCESSES_MAX;
 
 static TYPED: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sockmeter.bpf.o"));
@@ -37,6 +37,8 @@ impl Object {
         }
         let agent_pid = std::process::id();
         let tick_ns = numbers::tick_ns();
+        let cpus = nr_cpus().map_err(|(path, why)| ProbeError::Load(format!("{path}: {why}")))?;
+        let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
         let excludes = u32::from(!config.exclude.is_empty());
         let excluded_max = (excludes * EXCLUDED_PROCESSES_MAX).max(1);
         let connections_max = config.kernel.connections_max;
@@ -53,6 +55,7 @@ impl Object {
             .override_global("CAPTURE_BYTES", &config.kernel.capture_bytes_max, true)
             .override_global("EXCLUDES", &excludes, true)
             .map_max_entries("EXCLUDED", excluded_max)
+            .map_max_entries("LOSSES", cpus)
             .map_max_entries("RING", config.kernel.ring_bytes)
             .map_max_entries("DATAGRAMS", config.kernel.datagram_processes_max)
             .map_max_entries("SLOTS", connections_max)

@@ -68,5 +68,19 @@ pub const FAMILY: Family = Family {
             gives: "bytes received by splice",
         },
     ],
-    by_tracepoints: None,
+    // Of both families.
+    by_tracepoints: Some(&[
+        Program {
+            name: "syscall_begin",
+            attach: Attach::Tracepoint("sys_enter"),
+            essential: true,
+            gives: "which socket a call is about, when a send call began, how long requests waited",
+        },
+        Program {
+            name: "syscall_end",
+            attach: Attach::Tracepoint("sys_exit"),
+            essential: true,
+            gives: "bytes sent and received",
+        },
+    ]),
 };
