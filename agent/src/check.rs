@@ -123,10 +123,7 @@ impl Report {
 }
 
 fn gives(program: &str) -> &'static str {
-    let mut programs = ALL.iter().flat_map(|family| {
-        let more = family.by_tracepoints.unwrap_or_default();
-        family.programs.iter().chain(more)
-    });
+    let mut programs = ALL.iter().flat_map(|family| family.all_programs());
     programs
         .find(|known| known.name == program)
         .map_or("", |known| known.gives)

@@ -111,18 +111,29 @@ pub struct Family {
     pub name: &'static str,
     /// Its programs, in the order in which they are attached.
     pub programs: &'static [Program],
+    /// More of them, if it is attached by kprobes.
+    pub more_by_kprobes: &'static [Program],
     /// Those that take their place where no function of the kernel can be attached to: tracepoints alone. `None` if there
     /// is no tracepoint for what it measures.
     pub by_tracepoints: Option<&'static [Program]>,
 }
 
 impl Family {
-    /// Its programs if it is attached in a way.
-    fn programs_by(&self, way: Way) -> Option<&'static [Program]> {
-        match way {
-            Way::Fentry | Way::Kprobe => Some(self.programs),
-            Way::Tracepoint => self.by_tracepoints,
-        }
+    /// Its programs if it is attached in a way; nothing if it cannot be.
+    fn programs_by(&self, way: Way) -> Option<Vec<&'static Program>> {
+        let (programs, more) = match way {
+            Way::Fentry => (self.programs, [].as_slice()),
+            Way::Kprobe => (self.programs, self.more_by_kprobes),
+            Way::Tracepoint => (self.by_tracepoints?, [].as_slice()),
+        };
+        Some(programs.iter().chain(more).collect())
+    }
+
+    /// All that it may be attached by.
+    pub fn all_programs(&self) -> impl Iterator<Item = &'static Program> {
+        let by_tracepoints = self.by_tracepoints.unwrap_or_default();
+        let more = self.more_by_kprobes.iter().chain(by_tracepoints);
+        self.programs.iter().chain(more)
     }
 
     /// Whether it is attached to functions of the kernel, so that it has ways to choose from.
@@ -279,7 +290,9 @@ impl Probes {
             };
             let programs = family.programs.iter();
             return programs
-                .map(|program| ProbeHealth::of(family, program, way.kind(program.attach), verdict()))
+                .map(|program| {
+                    ProbeHealth::of(family, program, way.kind(program.attach), verdict())
+                })
                 .collect();
         };
         for program in programs {
@@ -457,11 +470,8 @@ impl ProbeHealth {
 impl Kernel {
     fn read() -> Result<Self, ProbeError> {
         let btf = KernelBtf::open(Path::new(SYSTEM_PATH), &numbers::wanted())?;
-        let lists = ALL.iter().flat_map(|family| {
-            let more = family.by_tracepoints.unwrap_or_default();
-            family.programs.iter().chain(more)
-        });
-        let found = lists.filter(|program| program.attach.exists(&btf));
+        let programs = ALL.iter().flat_map(|family| family.all_programs());
+        let found = programs.filter(|program| program.attach.exists(&btf));
         let kernel = Self {
             numbers: numbers::resolve(&btf)?,
             names: found.map(|program| program.attach.type_name()).collect(),
@@ -496,6 +506,9 @@ fn explain(error: &ProgramError) -> String {
         return chain(error);
     };
     let log = verifier_log.to_string();
+    if std::env::var_os("VLOG").is_some() {
+        eprintln!("{log}");
+    }
     let last: Vec<&str> = log
         .lines()
         .filter(|line| !line.starts_with("processed ") && !line.trim().is_empty())

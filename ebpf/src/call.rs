@@ -1,11 +1,11 @@
 //! Call: what a program at a function's return has to know of the call's beginning, where the kernel does not tell it.
 //!
-//! A kprobe notes the arguments for the kretprobe, by thread and function. The kernel leaves returns out when more
-//! threads are inside a function than it has kept room for (`maxactive` in Documentation/trace/kprobes.rst: ten, or two
-//! for each processor), and programs when another one runs on the processor. Both show: a note that nobody took, a
-//! return without a note.
+//! A kprobe notes the arguments for the kretprobe, by thread. The kernel leaves returns out when more threads are inside
+//! a function than it has kept room for (`maxactive` in Documentation/trace/kprobes.rst: ten, or two for each
+//! processor), and programs when another one runs on the processor. Both show: a note that nobody took, a return without
+//! a note. What nobody took when the system call returns is taken there ([`crate::kprobe`]).
 
-use crate::watch;
+use crate::{kernel::opaque, watch};
 use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid,
     macros::map,
@@ -13,32 +13,25 @@ use aya_ebpf::{
 };
 use sockmeter_abi::call::{CALL_COUNTERS, CALLS_UNDER_WAY_MAX};
 
-/// A call that is under way.
+/// The arguments that a return wants, whatever they are.
+pub type Arguments = [u64; 3];
+
+/// A call that is under way. (None is made inside another one of the same thread.)
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct UnderWay {
-    thread: u64,
     /// Place in `abi::call::CALLS`.
     function: u64,
+    arguments: Arguments,
 }
 
-/// The first arguments that its return wants, whatever they are.
-pub type Arguments = [u64; 3];
-
+/// By thread.
 #[map]
-static UNDER_WAY: HashMap<UnderWay, Arguments> = HashMap::with_max_entries(CALLS_UNDER_WAY_MAX, 0);
+static UNDER_WAY: HashMap<u64, UnderWay> = HashMap::with_max_entries(CALLS_UNDER_WAY_MAX, 0);
 
 /// Calls of which the return, or the beginning, was not seen, by place in `abi::call::CALLS`.
 #[map]
 static CALLS_MISSED: PerCpuArray<[u64; CALL_COUNTERS]> = PerCpuArray::with_max_entries(1, 0);
-
-#[inline(always)]
-fn this(function: usize) -> UnderWay {
-    UnderWay {
-        thread: bpf_get_current_pid_tgid(),
-        function: function as u64,
-    }
-}
 
 /// A call begins.
 #[inline(always)]
@@ -46,12 +39,18 @@ pub fn begins(function: usize, arguments: Arguments) {
     if watch::is_agent(watch::process()) {
         return;
     }
-    let this = this(function);
-    if let Some(left) = UNDER_WAY.get_ptr_mut(this) {
-        missed(function);
+    let thread = bpf_get_current_pid_tgid();
+    let call = UnderWay {
+        function: function as u64,
+        arguments,
+    };
+    if let Some(left) = UNDER_WAY.get_ptr_mut(thread) {
         // SAFETY: a live map value, which only this thread uses.
-        unsafe { *left = arguments };
-    } else if UNDER_WAY.insert(this, arguments, 0).is_err() {
+        unsafe {
+            missed((*left).function as usize);
+            *left = call;
+        }
+    } else if UNDER_WAY.insert(thread, call, 0).is_err() {
         missed(function);
     }
 }
@@ -59,23 +58,53 @@ pub fn begins(function: usize, arguments: Arguments) {
 /// A call returns: what its beginning noted.
 #[inline(always)]
 pub fn returns(function: usize) -> Option<Arguments> {
-    let this = this(function);
-    let Some(noted) = UNDER_WAY.get_ptr(this) else {
-        if watch::current_pid().is_some() {
-            missed(function);
-        }
-        return None;
-    };
+    let thread = bpf_get_current_pid_tgid();
+    let noted = UNDER_WAY.get_ptr(thread);
     // SAFETY: a live map value, which only this thread uses.
-    let arguments = unsafe { *noted };
-    let _ = UNDER_WAY.remove(this);
-    Some(arguments)
+    let noted = noted.map(|noted| unsafe { *noted });
+    match noted {
+        Some(UnderWay {
+            function: noted,
+            arguments,
+        }) if noted == function as u64 => {
+            let _ = UNDER_WAY.remove(thread);
+            Some(arguments)
+        }
+        _ => {
+            if watch::current_pid().is_some() {
+                missed(function);
+            }
+            None
+        }
+    }
+}
+
+/// A system call returns: the function, in a range of places in `abi::call::CALLS`, whose return was left out meanwhile,
+/// and what its beginning noted.
+#[inline(always)]
+pub fn left(functions: core::ops::Range<usize>) -> Option<(usize, Arguments)> {
+    let thread = bpf_get_current_pid_tgid();
+    let noted = UNDER_WAY.get_ptr(thread)?;
+    // SAFETY: a live map value, which only this thread uses.
+    let UnderWay {
+        function,
+        arguments,
+    } = unsafe { *noted };
+    let function = function as usize;
+    if !functions.contains(&function) {
+        return None;
+    }
+    let _ = UNDER_WAY.remove(thread);
+    missed(function);
+    Some((function, arguments))
 }
 
 #[inline(always)]
 fn missed(function: usize) {
     if let Some(counters) = CALLS_MISSED.get_ptr_mut(0) {
+        // The verifier has to see the bound.
+        let function = opaque(function as u64) as usize & (CALL_COUNTERS - 1);
         // SAFETY: a live map value, private to this CPU.
-        unsafe { (*counters)[function & (CALL_COUNTERS - 1)] += 1 };
+        unsafe { (*counters)[function] += 1 };
     }
 }

@@ -93,8 +93,20 @@ impl Content for Typed<Message> {
 pub struct Named {
     /// Address of the process's vector of buffers; zero if there is one buffer.
     pub vector: u64,
-    /// Address of the one buffer.
+    /// Address of the one buffer; zero if there is none. (No option, of which the verifier would see a part that nobody
+    /// wrote.)
     pub base: u64,
+}
+
+#[cfg(feature = "fallback")]
+impl Named {
+    /// They are not in the process's memory.
+    pub const NOWHERE: Self = Self { vector: 0, base: 0 };
+
+    #[inline(always)]
+    pub fn is_somewhere(self) -> bool {
+        self.vector | self.base != 0
+    }
 }
 
 #[cfg(feature = "fallback")]

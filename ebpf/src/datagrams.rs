@@ -132,7 +132,7 @@ pub fn joined(packet: Typed<Packet>, length: i32) {
 /// Whether a call comes by here for a socket of the other family: `udpv6_sendmsg` calls `udp_sendmsg` for
 /// IPv4 destinations, and is counted itself.
 #[inline(always)]
-fn is_inner(sock: Typed<Sock>, family: u16) -> bool {
+pub fn is_inner(sock: Typed<Sock>, family: u16) -> bool {
     SOCK_FAMILY.load(sock) != family
 }
 

@@ -130,7 +130,7 @@ pub fn moved(
     sock: Typed<Sock>,
     direction: usize,
     length: i32,
-    content: Option<content::Named>,
+    content: content::Named,
     flags: i32,
 ) {
     // Hides from LLVM which of the two it is; the verifier needs to see that it is one of two.
@@ -143,11 +143,10 @@ pub fn moved(
         return send_failed(sock);
     }
     let call = Call {
-        is_copied: content.is_some() && (direction != RECEIVE || flags & MSG_TRUNC == 0),
+        is_copied: content.is_somewhere() && (direction != RECEIVE || flags & MSG_TRUNC == 0),
         ..Call::copied(direction, length)
     };
-    let nowhere = content::Named { vector: 0, base: 0 };
-    segment(lane, sock, call, content.unwrap_or(nowhere));
+    segment(lane, sock, call, content);
 }
 
 /// Bytes that went from socket to pipe, past the process's memory.

@@ -51,12 +51,15 @@ struct Kind {
     /// Which argument is the socket's descriptor.
     descriptor: usize,
     place: Place,
-    /// Which argument has the flags, if one has.
-    flags: Option<usize>,
+    /// Which argument has the flags; [`NO_FLAGS`] if none has.
+    flags: usize,
 }
 
+/// No argument.
+const NO_FLAGS: usize = usize::MAX;
+
 impl Kind {
-    const fn of(direction: usize, place: Place, flags: Option<usize>) -> Self {
+    const fn of(direction: usize, place: Place, flags: usize) -> Self {
         Self {
             direction,
             descriptor: 0,
@@ -69,17 +72,17 @@ impl Kind {
     #[inline(always)]
     fn numbered(number: u64) -> Option<Self> {
         Some(match number {
-            number::READ => Self::of(RECEIVE, Place::Buffer, None),
-            number::READV | number::PREADV2 => Self::of(RECEIVE, Place::Vector, None),
-            number::RECVFROM => Self::of(RECEIVE, Place::Buffer, Some(3)),
-            number::RECVMSG => Self::of(RECEIVE, Place::Message, Some(2)),
-            number::RECVMMSG => Self::of(RECEIVE, Place::Messages, Some(3)),
-            number::WRITE | number::SENDTO => Self::of(TRANSMIT, Place::Buffer, None),
-            number::WRITEV | number::PWRITEV2 => Self::of(TRANSMIT, Place::Vector, None),
-            number::SENDMSG => Self::of(TRANSMIT, Place::Message, None),
-            number::SENDMMSG => Self::of(TRANSMIT, Place::Messages, None),
-            number::SENDFILE => Self::of(TRANSMIT, Place::Elsewhere, None),
-            number::SPLICE => Self::of(RECEIVE, Place::Elsewhere, None),
+            number::READ => Self::of(RECEIVE, Place::Buffer, NO_FLAGS),
+            number::READV | number::PREADV2 => Self::of(RECEIVE, Place::Vector, NO_FLAGS),
+            number::RECVFROM => Self::of(RECEIVE, Place::Buffer, 3),
+            number::RECVMSG => Self::of(RECEIVE, Place::Message, 2),
+            number::RECVMMSG => Self::of(RECEIVE, Place::Messages, 3),
+            number::WRITE | number::SENDTO => Self::of(TRANSMIT, Place::Buffer, NO_FLAGS),
+            number::WRITEV | number::PWRITEV2 => Self::of(TRANSMIT, Place::Vector, NO_FLAGS),
+            number::SENDMSG => Self::of(TRANSMIT, Place::Message, NO_FLAGS),
+            number::SENDMMSG => Self::of(TRANSMIT, Place::Messages, NO_FLAGS),
+            number::SENDFILE => Self::of(TRANSMIT, Place::Elsewhere, NO_FLAGS),
+            number::SPLICE => Self::of(RECEIVE, Place::Elsewhere, NO_FLAGS),
             _ => return None,
         })
     }
@@ -157,7 +160,7 @@ fn begins(kind: Kind, registers: Registers) {
     let call = UnderWay {
         sock: sock.0 as u64,
         bytes: registers.argument(1),
-        flags: flags.map_or(0, |flags| registers.argument(flags) as u32),
+        flags: registers.argument(flags) as u32,
         direction: direction as u16,
         place: place as u16,
     };
@@ -184,10 +187,6 @@ pub fn syscall_end(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn ends(call: UnderWay, result: i64) {
-    const BUFFER: u16 = Place::Buffer as u16;
-    const VECTOR: u16 = Place::Vector as u16;
-    const MESSAGE: u16 = Place::Message as u16;
-    const MESSAGES: u16 = Place::Messages as u16;
     let UnderWay {
         sock,
         bytes,
@@ -195,32 +194,70 @@ fn ends(call: UnderWay, result: i64) {
         direction,
         place,
     } = call;
-    let sock = Typed(sock as *const Sock);
-    let mut length = result as i32;
-    let content = match place {
-        BUFFER => Some(Named {
-            vector: 0,
-            base: bytes,
-        }),
-        VECTOR => Some(Named {
-            vector: bytes,
-            base: 0,
-        }),
-        MESSAGE => message_vector(bytes).map(|vector| Named { vector, base: 0 }),
-        MESSAGES => {
-            length = messages_length(bytes, result);
-            None
-        }
-        _ => None,
-    };
+    let (content, length) = moved(place, bytes, result);
     stream::moved(
         Lane::Inet,
-        sock,
+        Typed(sock as *const Sock),
         direction.into(),
         length,
         content,
         flags as i32,
     );
+}
+
+/// A call on a socket has returned, of which only the beginning was seen inside the kernel; `flags` are what it had there.
+/// Unless it tells of several messages, or of none.
+#[inline(always)]
+pub fn left(lane: Lane, sock: Typed<Sock>, flags: u32, registers: u64, result: i64) {
+    let registers = Registers::new(registers);
+    let Some(kind) = Kind::numbered(registers.number()) else {
+        return;
+    };
+    if registers.is_32_bit() || matches!(kind.place, Place::Messages | Place::Elsewhere) {
+        return;
+    }
+    let (content, length) = moved(kind.place as u16, registers.argument(1), result);
+    stream::moved(lane, sock, kind.direction, length, content, flags as i32);
+}
+
+/// Whether a system call tells how many bytes it received, of one message.
+#[inline(always)]
+pub fn is_single(registers: u64) -> bool {
+    let registers = Registers::new(registers);
+    !registers.is_32_bit()
+        && Kind::numbered(registers.number()).is_some_and(|kind| {
+            kind.direction == RECEIVE && !matches!(kind.place, Place::Messages | Place::Elsewhere)
+        })
+}
+
+/// Where the bytes of a call are that has returned, and how many it moved; negative if it failed.
+#[inline(always)]
+fn moved(place: u16, bytes: u64, result: i64) -> (Named, i32) {
+    const BUFFER: u16 = Place::Buffer as u16;
+    const VECTOR: u16 = Place::Vector as u16;
+    const MESSAGE: u16 = Place::Message as u16;
+    const MESSAGES: u16 = Place::Messages as u16;
+    let mut length = result as i32;
+    let content = match place {
+        BUFFER => Named {
+            vector: 0,
+            base: bytes,
+        },
+        VECTOR => Named {
+            vector: bytes,
+            base: 0,
+        },
+        MESSAGE => Named {
+            vector: message_vector(bytes),
+            base: 0,
+        },
+        MESSAGES => {
+            length = messages_length(bytes, result);
+            Named::NOWHERE
+        }
+        _ => Named::NOWHERE,
+    };
+    (content, length)
 }
 
 /// `struct msghdr` of the kernel's user API, as far as it is read.
@@ -233,10 +270,10 @@ struct MessageHead {
 }
 
 #[inline(always)]
-fn message_vector(message: u64) -> Option<u64> {
+fn message_vector(message: u64) -> u64 {
     // SAFETY: the helper checks the address.
-    let head = unsafe { bpf_probe_read_user(message as *const MessageHead) }.ok()?;
-    Some(head.vector)
+    let head = unsafe { bpf_probe_read_user(message as *const MessageHead) };
+    head.map_or(0, |head| head.vector)
 }
 
 /// Bytes of `struct mmsghdr` (the kernel's user API), and where in it the length of its message is.
@@ -275,6 +312,16 @@ pub fn syscall_accept(ctx: RawTracePointContext) -> i32 {
     {
         return 0;
     }
+    accepted(descriptor);
+    0
+}
+
+/// accept() has returned with a descriptor, or failed.
+#[inline(always)]
+pub fn accepted(descriptor: i64) {
+    if descriptor < 0 {
+        return;
+    }
     let socket = socket_of(file(descriptor as u32));
     if !socket.is_null() {
         let sock = sock_of(socket);
@@ -282,5 +329,4 @@ pub fn syscall_accept(ctx: RawTracePointContext) -> i32 {
             socket_life::accepted(sock);
         }
     }
-    0
 }

@@ -47,8 +47,7 @@ pub(super) fn wanted() -> HashSet<String> {
     kernel_enumerators!(enumerators);
     kernel_arities!(arities);
     for family in ALL {
-        let more = family.by_tracepoints.unwrap_or_default();
-        let programs = family.programs.iter().chain(more);
+        let programs = family.all_programs();
         names.extend(programs.map(|program| program.attach.type_name()));
     }
     names.insert(LENDS_STORAGE.to_owned());

@@ -68,6 +68,12 @@ pub const FAMILY: Family = Family {
             gives: "bytes received by splice",
         },
     ],
+    more_by_kprobes: &[Program {
+        name: "socket_left",
+        attach: Attach::Tracepoint("sys_exit"),
+        essential: false,
+        gives: "calls on TCP sockets whose return the kernel leaves out, and accepted connections",
+    }],
     // Of both families.
     by_tracepoints: Some(&[
         Program {

@@ -16,6 +16,7 @@ pub const FAMILY: Family = Family {
         },
         RETRANSMIT,
     ],
+    more_by_kprobes: &[],
     by_tracepoints: Some(&[
         DESTROY,
         STATE,

@@ -1,13 +1,15 @@
 //! Calls of kernel functions that are followed from entry to return by two programs (kprobe and kretprobe).
 
-/// The agent's names of the programs at the returns, in the order of the counters of calls that were missed.
-pub const CALLS: [&str; 18] = [
+/// The agent's names of the programs at the returns, in the order of the counters of calls that were missed. Those of one
+/// transport stand together.
+pub const CALLS: [&str; 19] = [
     "socket_send",
     "socket_send6",
     "socket_receive",
     "socket_receive6",
     "socket_sendpage",
     "socket_splice",
+    "socket_accept",
     "unix_send",
     "unix_receive",
     "unix_sendpage",
