@@ -182,9 +182,6 @@ mod tests {
                 Without::NoEnvironments.text()
             )
         );
-        assert_eq!(
-            Privileges::default().part().why,
-            "no capability is kept"
-        );
+        assert_eq!(Privileges::default().part().why, "no capability is kept");
     }
 }

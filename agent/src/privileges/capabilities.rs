@@ -49,7 +49,8 @@ impl Capability {
 pub enum Without {
     /// The agent does not start.
     NoStart,
-    /// Neither the executable nor the environment of another user's process can be read.
+    /// Neither the executable nor the environment of another user's process can be read. What an exec was asked for,
+    /// which may be a link or a script, is told by its record.
     NoExecutables,
     /// The environment of another user's process cannot be read.
     NoEnvironments,
@@ -63,7 +64,7 @@ impl Without {
         match self {
             Self::NoStart => "the agent does not start",
             Self::NoExecutables => {
-                "executables of other users are named by the 15 bytes of `comm`, and their `OTEL_SERVICE_NAME` is not seen"
+                "executables of other users are named as they were called, those that are older than the agent by the 15 bytes of `comm`; their `OTEL_SERVICE_NAME` is not seen"
             }
             Self::NoEnvironments => "`OTEL_SERVICE_NAME` of other users' processes is not seen",
             Self::NoLowPorts => "the agent does not start if `listen` has such a port",
@@ -161,7 +162,8 @@ pub fn table() -> String {
         let (name, without, after) = (capability.name(), without.text(), after.text());
         format!("| `{name}` | {gives} | {without} | {after} |\n")
     });
-    let head = "| Capability | For | Without it | After the start |\n|---|---|---|---|\n".to_owned();
+    let head =
+        "| Capability | For | Without it | After the start |\n|---|---|---|---|\n".to_owned();
     rows.fold(head, |text, row| text + &row)
 }
 
@@ -181,9 +183,7 @@ const MORE: [CapabilitySet; 4] = [
 ];
 
 /// Keeps what is always kept, and of [`MORE`] the least with which nothing fails that did not fail with all.
-pub(super) fn narrow(
-    fails: &mut dyn FnMut() -> Vec<String>,
-) -> Result<Narrowed, PrivilegeError> {
+pub(super) fn narrow(fails: &mut dyn FnMut() -> Vec<String>) -> Result<Narrowed, PrivilegeError> {
     let held = capabilities(None).map_err(refused("read capabilities"))?;
     let fails_anyway = fails();
     clear_ambient_capability_set().map_err(refused("clear ambient capabilities"))?;
@@ -194,9 +194,9 @@ pub(super) fn narrow(
     let always = NEEDS.iter().filter(|need| need.after == After::Kept);
     let (has, lacks): (Vec<&Need>, Vec<&Need>) =
         always.partition(|need| held.permitted.contains(need.capability.set()));
-    let usual = has
-        .iter()
-        .fold(CapabilitySet::empty(), |set, need| set | need.capability.set());
+    let usual = has.iter().fold(CapabilitySet::empty(), |set, need| {
+        set | need.capability.set()
+    });
     let mut kept: Vec<Kept> = has
         .iter()
         .map(|need| Kept {
@@ -263,6 +263,53 @@ fn clear_bounding_set() -> Result<(), PrivilegeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is effective after that, in a thread of its own, which alone loses the others; and what it had.
+    fn narrowed(
+        fails: fn(CapabilitySet) -> Vec<String>,
+    ) -> (Narrowed, CapabilitySets, CapabilitySet) {
+        let effective = || capabilities(None).unwrap().effective;
+        let work = || {
+            let held = capabilities(None).unwrap().permitted;
+            let narrowed = narrow(&mut || fails(effective())).unwrap();
+            (narrowed, capabilities(None).unwrap(), held)
+        };
+        std::thread::scope(|scope| scope.spawn(work).join().unwrap())
+    }
+
+    const IDENTITY: CapabilitySet = CapabilitySet::SYS_PTRACE.union(CapabilitySet::DAC_READ_SEARCH);
+
+    #[test]
+    fn what_nothing_needs_is_given_up() {
+        for fails in [|_| Vec::new(), |_| vec!["fails whatever it may".to_owned()]] {
+            let (Narrowed { kept, missing }, now, held) = narrowed(fails);
+            let want = held & IDENTITY;
+            assert_eq!((now.permitted, now.effective), (want, want));
+            assert_eq!(now.inheritable, CapabilitySet::empty());
+            assert_eq!(kept.len() + missing.len(), 2);
+        }
+    }
+
+    /// As on Linux before 5.19. Who has no such capability has nothing to keep, and then it fails anyway.
+    #[test]
+    fn what_fails_without_a_capability_keeps_it() {
+        let (Narrowed { kept, .. }, now, held) = narrowed(|effective| {
+            let may = effective.contains(CapabilitySet::BPF);
+            if may {
+                Vec::new()
+            } else {
+                vec!["cannot read a map".to_owned()]
+            }
+        });
+        let want = held & (IDENTITY | CapabilitySet::BPF);
+        assert_eq!((now.permitted, now.effective), (want, want));
+        let why = kept
+            .iter()
+            .find(|kept| kept.capability == "CAP_BPF")
+            .map(|kept| kept.why.as_str());
+        let is_held = held.contains(CapabilitySet::BPF);
+        assert_eq!(why, is_held.then_some("without it, cannot read a map"));
+    }
 
     #[test]
     fn each_capability_has_one_row() {

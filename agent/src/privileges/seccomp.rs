@@ -59,6 +59,17 @@ const fn to_read(flags_argument: u8) -> Only {
 /// Memory that is no code.
 const NOT_EXECUTABLE: Only =
     Only::Masked(2, libc::PROT_EXEC.cast_unsigned(), &[0], "not executable");
+/// Flags of descriptors, and not whom they signal or how large their pipes are.
+const FLAGS: Only = Only::Masked(
+    1,
+    u32::MAX,
+    &[
+        libc::F_GETFD.cast_unsigned(),
+        libc::F_SETFD.cast_unsigned(),
+        libc::F_GETFL.cast_unsigned(),
+    ],
+    "`F_GETFD`, `F_SETFD`, `F_GETFL`",
+);
 /// Of terminals and other devices nothing.
 const NON_BLOCKING: Only = Only::Masked(1, u32::MAX, &[FIONBIO], "`FIONBIO`");
 /// Not of one architecture's type in libc.
@@ -82,18 +93,19 @@ const PIPELINE: &[Thread] = &[Thread::Pipeline];
 const SERVER: &[Thread] = &[Thread::Server];
 const BOTH: &[Thread] = &[Thread::Pipeline, Thread::Server];
 
-/// Everything that is allowed: what the agent was seen to do with glibc and with musl, and what either may choose to do
-/// instead of it.
+/// Everything that is allowed: what the agent was seen to do with glibc and with musl, and what either may do instead.
 const ALLOWED: &[&[Call]] = &[
-    // Memory, and locks and pauses of threads. malloc asks how many processors there are when it has a second arena.
-    calls!(BOTH, Only::Any; SYS_brk SYS_madvise SYS_mremap SYS_munmap SYS_futex SYS_sched_yield
-        SYS_sched_getaffinity SYS_nanosleep SYS_clock_nanosleep SYS_restart_syscall),
+    // Memory; malloc asks how many processors there are when a second thread comes. Locks and pauses.
+    calls!(BOTH, Only::Any; SYS_brk SYS_madvise SYS_mremap SYS_munmap SYS_sched_getaffinity
+        SYS_futex SYS_sched_yield SYS_nanosleep SYS_clock_nanosleep SYS_restart_syscall),
     calls!(BOTH, NOT_EXECUTABLE; SYS_mmap SYS_mprotect),
-    // Clocks, where the kernel does not let them be read without a call; keys of hashes.
-    calls!(BOTH, Only::Any; SYS_clock_gettime SYS_gettimeofday SYS_getrandom),
-    // The log, and the recording. A signal's handler tells tokio by a pair of sockets, in the thread that is interrupted.
-    calls!(BOTH, Only::Any; SYS_write SYS_writev SYS_sendto SYS_read SYS_close SYS_fcntl
+    // Clocks, where they cannot be read without a call; keys of hashes.
+    calls!(BOTH, Only::Any; SYS_clock_gettime SYS_getrandom),
+    // The log, and the recording. Of a signal, tokio's handler tells by a socket, in the thread that is interrupted.
+    calls!(BOTH, Only::Any; SYS_write SYS_writev SYS_sendto SYS_read SYS_close
         SYS_rt_sigaction SYS_rt_sigprocmask SYS_rt_sigreturn SYS_sigaltstack),
+    // musl says of each file once more that executed ones do not get it; debug builds look whether what they close is open.
+    calls!(BOTH, FLAGS; SYS_fcntl),
     // The end, also by a panic or an abort.
     calls!(BOTH, Only::Any; SYS_exit SYS_exit_group SYS_getpid SYS_gettid),
     calls!(BOTH, Only::Own; SYS_tgkill),
@@ -101,43 +113,16 @@ const ALLOWED: &[&[Call]] = &[
     calls!(PIPELINE, BPF; SYS_bpf),
     // /proc: processes, and the programs' own counts.
     calls!(PIPELINE, to_read(2); SYS_openat),
-    calls!(PIPELINE, Only::Any; SYS_readlinkat SYS_statx SYS_newfstatat SYS_fstat SYS_lseek SYS_pread64
-        SYS_getdents64),
+    calls!(PIPELINE, Only::Any; SYS_readlinkat SYS_statx SYS_newfstatat SYS_fstat SYS_getdents64),
     // Whoever connects.
-    calls!(SERVER, Only::Any; SYS_epoll_ctl SYS_epoll_pwait SYS_accept4 SYS_recvfrom SYS_recvmsg SYS_sendmsg SYS_readv
-        SYS_shutdown SYS_getsockopt SYS_setsockopt SYS_getsockname SYS_getpeername),
+    calls!(SERVER, Only::Any; SYS_epoll_ctl SYS_epoll_pwait SYS_accept4 SYS_recvfrom SYS_shutdown),
     calls!(SERVER, NON_BLOCKING; SYS_ioctl),
     #[cfg(target_arch = "x86_64")]
-    OLDER,
-];
-
-/// What newer architectures have no number for: musl makes these where it can.
-#[cfg(target_arch = "x86_64")]
-const OLDER: &[Call] = &[
-    Call {
-        number: libc::SYS_open,
-        name: "SYS_open",
-        by: PIPELINE,
-        only: to_read(1),
-    },
-    Call {
-        number: libc::SYS_readlink,
-        name: "SYS_readlink",
-        by: PIPELINE,
-        only: Only::Any,
-    },
-    Call {
-        number: libc::SYS_stat,
-        name: "SYS_stat",
-        by: PIPELINE,
-        only: Only::Any,
-    },
-    Call {
-        number: libc::SYS_epoll_wait,
-        name: "SYS_epoll_wait",
-        by: SERVER,
-        only: Only::Any,
-    },
+    calls!(PIPELINE, to_read(1); SYS_open),
+    #[cfg(target_arch = "x86_64")]
+    calls!(PIPELINE, Only::Any; SYS_readlink SYS_stat),
+    #[cfg(target_arch = "x86_64")]
+    calls!(SERVER, Only::Any; SYS_epoll_wait),
 ];
 
 /// The calls that a thread may make, by name, and the restriction on their arguments if there is one.
@@ -208,7 +193,10 @@ mod tests {
         for thread in [Thread::Pipeline, Thread::Server] {
             // Longer than a list without restrictions, and as short as the kernel takes it (BPF_MAXINSNS).
             let length = program(thread).unwrap().len();
-            assert!((allowed(thread).count()..4096).contains(&length), "{length}");
+            assert!(
+                (allowed(thread).count()..4096).contains(&length),
+                "{length}"
+            );
         }
     }
 
@@ -225,9 +213,8 @@ mod tests {
 
     #[test]
     fn only_the_pipeline_opens_files_and_uses_the_kernel_side() {
-        let names = |thread| -> Vec<&str> {
-            calls(thread).into_iter().map(|(name, _)| name).collect()
-        };
+        let names =
+            |thread| -> Vec<&str> { calls(thread).into_iter().map(|(name, _)| name).collect() };
         for name in ["bpf", "openat"] {
             assert!(names(Thread::Pipeline).contains(&name));
             assert!(!names(Thread::Server).contains(&name));
