@@ -22,6 +22,7 @@ mod limit;
 mod memory;
 mod others;
 mod overload;
+mod privileges;
 mod programs;
 mod queue;
 mod requests;
