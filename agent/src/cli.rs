@@ -71,6 +71,9 @@ pub struct Flags {
     /// Do not measure this program: the name of its service or executable or, with a slash, its path. May be repeated
     #[arg(long, global = true, value_name = "NAME", value_parser = parse_excluded)]
     pub exclude: Vec<String>,
+    /// Take the kernel's types (BTF) from this file, where the kernel shows none [/sys/kernel/btf/vmlinux]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
     /// Attach the kernel programs in this way only [default: auto, each family in the best way that the kernel has]
     #[arg(long, global = true, value_enum, value_name = "WAY")]
     pub probes: Option<Wanted>,
@@ -118,6 +121,7 @@ impl Cli {
             listen,
             cpu_limit,
             exclude,
+            btf,
             probes,
             log_format,
             log_level,
@@ -130,6 +134,9 @@ impl Cli {
         settings.cpu_limit_cores = cpu_limit.unwrap_or(settings.cpu_limit_cores);
         if !exclude.is_empty() {
             settings.exclude.clone_from(exclude);
+        }
+        if btf.is_some() {
+            settings.kernel.btf.clone_from(btf);
         }
         settings.kernel.probes = probes.unwrap_or(settings.kernel.probes);
         settings.log.format = log_format.unwrap_or(settings.log.format);

@@ -89,6 +89,8 @@ pub struct Kernel {
     /// a larger ring.
     #[serde(deserialize_with = "within::<_, 1, 1000>")]
     pub drain_interval_milliseconds: u32,
+    /// A file with the kernel's types (BTF), for kernels that show none. Default: none.
+    pub btf: Option<PathBuf>,
     /// How the programs are attached. Default `auto`: each family in the best way that the kernel has.
     pub probes: Wanted,
 }
@@ -201,6 +203,7 @@ impl Default for Kernel {
             datagram_processes_max: sockmeter_abi::datagram::RUNS_MAX_DEFAULT,
             capture_bytes_max: sockmeter_abi::CAPTURE_BYTES_MAX,
             drain_interval_milliseconds: 10,
+            btf: None,
             probes: Wanted::Auto,
         }
     }

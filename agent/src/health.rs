@@ -70,14 +70,14 @@ pub fn is_ready(probes: &[ProbeHealth]) -> bool {
     essential.peek().is_some() && essential.all(|probe| probe.verdict == Verdict::Attached)
 }
 
-/// The agent's state for `/health`: one part per attach family, then what was lost, how much is captured, and what the
-/// agent may do. Losses do not change the status: they are counts that never go back.
+/// The agent's state for `/health`: one part per attach family, then what was lost, how much is captured, and `more`:
+/// what the agent may do, and what the host offers. Losses do not change the status: they are counts that never go back.
 pub fn health(
     probes: &[ProbeHealth],
     losses: &[(&'static str, u64)],
     connections: usize,
     capture: &Capture,
-    privileges: Part,
+    more: Vec<Part>,
 ) -> Health {
     let mut families: Vec<&'static str> = probes.iter().map(|probe| probe.family).collect();
     families.dedup();
@@ -87,7 +87,7 @@ pub fn health(
         .collect();
     parts.push(records(losses, connections));
     parts.push(captured(capture));
-    parts.push(privileges);
+    parts.extend(more);
     let is_degraded = parts.iter().any(|part| part.status != Status::Ok);
     let ready = is_ready(probes);
     Health {
@@ -249,7 +249,7 @@ mod tests {
     fn one_refused_program_costs_one_feature() {
         let status = |second| {
             let probes = [probe("a", true, Verdict::Attached), second];
-            health(&probes, &[], 0, &CAPTURE, privileges()).status
+            health(&probes, &[], 0, &CAPTURE, vec![privileges()]).status
         };
         assert_eq!(status(probe("b", false, failed())), Status::Degraded);
         assert_eq!(status(probe("b", false, unsupported())), Status::Ok);
@@ -271,7 +271,7 @@ mod tests {
             &[("ring_full_segment", 3), ("ring_full_closed", 0)],
             12,
             &CAPTURE,
-            privileges(),
+            vec![privileges()],
         );
         assert_eq!((status, not_ready), (Status::Ok, None));
         let said: Vec<_> = parts
@@ -312,7 +312,7 @@ mod tests {
             status,
             not_ready,
             parts,
-        } = health(&probes, &[], 0, &reduced, privileges());
+        } = health(&probes, &[], 0, &reduced, vec![privileges()]);
         assert_eq!((status, not_ready), (Status::Degraded, None));
         let part = parts.iter().find(|part| part.name == "capture").unwrap();
         assert_eq!(

@@ -17,6 +17,7 @@ mod rights;
 use crate::{
     adoption,
     config::Config,
+    host::{self, Requirement},
     identity::Exclusions,
     kernel_btf::BtfError,
     memory,
@@ -25,7 +26,7 @@ use crate::{
     probes::{ProbeError, Probes},
     records::{KernelMaps, Record, maps::MapError},
     series,
-    serve::Ask,
+    serve::{Ask, Part},
 };
 use datagrams::Told;
 use intake::Intake;
@@ -86,6 +87,8 @@ pub struct Live {
     losses: [u64; sockmeter_abi::field::LOSS_COUNTERS_USED],
     listening: Listening,
     privileges: Privileges,
+    /// What it offers, as it was at the start.
+    host: Vec<Part>,
 }
 
 /// Now, on the clock of the records.
@@ -109,6 +112,7 @@ impl Live {
     /// # Errors
     /// The probes cannot be had, or the recording cannot be begun.
     pub fn start(config: &Config, recording: Option<&Path>) -> Result<Self, LiveError> {
+        let host = host::requirements(config.kernel.btf.as_deref());
         let intake = Intake::new(recording)?;
         let (probes, mut maps) = Probes::start(config)?;
         maps.arm(probes.follows_unix())?;
@@ -129,6 +133,7 @@ impl Live {
             losses: [0; sockmeter_abi::field::LOSS_COUNTERS_USED],
             listening: Listening::default(),
             privileges: Privileges::default(),
+            host: host.iter().map(Requirement::part).collect(),
         };
         live.privileges = Privileges::narrow(&mut || live.failures());
         live.walk();

@@ -54,11 +54,13 @@ fn refuse(error: &dyn std::error::Error, code: u8) -> ExitCode {
 
 /// Runs until SIGTERM or SIGINT, or until the agent cannot go on.
 fn run(config: &Config, recording: Option<&Path>) -> anyhow::Result<()> {
-    if let Some(why) = host::requirements()
-        .into_iter()
-        .find_map(|found| found.missing)
-    {
-        anyhow::bail!("cannot run here: {why}");
+    let barred: Vec<String> = host::requirements(config.kernel.btf.as_deref())
+        .iter()
+        .filter(|found| found.bars())
+        .filter_map(host::Requirement::advice)
+        .collect();
+    if !barred.is_empty() {
+        anyhow::bail!("cannot run here: {}", barred.join("; "));
     }
     let listener = serve::bind(config.listen)?;
     let live = Live::start(config, recording)?;

@@ -24,6 +24,7 @@ use crate::{
     check,
     config::Config,
     health::{ProbeHealth, Verdict, is_ready},
+    host::lockdown::Lockdown,
     kernel_btf::{BtfError, KernelBtf, SYSTEM_PATH},
     memory,
     records::{KernelMaps, MapError},
@@ -37,7 +38,7 @@ use object::Object;
 use sockmeter_abi::call::{CALL_COUNTERS, CALLS};
 use std::{
     collections::HashSet,
-    fs,
+    fs, io,
     os::fd::{AsFd, AsRawFd},
     path::Path,
 };
@@ -192,10 +193,18 @@ pub enum ProbeError {
         expected: u32,
     },
     /// A field that the programs cannot do without is not there.
-    #[error("this kernel has no field {field}: it is not supported")]
+    #[error(
+        "this kernel has no field {field}: it is not supported, or the file that --btf names is of another kernel"
+    )]
     FieldMissing {
         /// `struct.member`.
         field: String,
+    },
+    /// Nothing that is wanted can be had on this host.
+    #[error("cannot attach the programs in any way that is wanted: {why}")]
+    NoWay {
+        /// What is in the way.
+        why: &'static str,
     },
     /// aya or the kernel refused the object.
     #[error("cannot load the kernel object: {0}")]
@@ -215,6 +224,9 @@ struct Kernel {
     outline: Btf,
     /// Whether it lends programs the storage and the cookie of a socket (5.12).
     lends_storage: bool,
+    /// Whether these types are its own, so that programs can be attached by them.
+    shows_types: bool,
+    lockdown: Lockdown,
 }
 
 /// The loaded programs; dropping it detaches them all.
@@ -229,17 +241,30 @@ impl Probes {
     /// # Errors
     /// No BTF, no right to load, or a kernel that differs where it must not.
     pub fn start(config: &Config) -> Result<(Self, KernelMaps), ProbeError> {
-        let kernel = Kernel::read()?;
+        let kernel = Kernel::read(config.kernel.btf.as_deref())?;
         let wanted = config.kernel.probes;
-        if kernel.lends_storage && matches!(wanted, Wanted::Auto | Wanted::Fentry) {
+        let ways: Vec<Way> = wanted
+            .ways()
+            .iter()
+            .copied()
+            .filter(|way| kernel.allows(*way))
+            .collect();
+        let is_typed = kernel.lends_storage && ways.first() == Some(&Way::Fentry);
+        if is_typed {
             let started = Self::with(Object::Typed, &[Way::Fentry], &kernel, config)?;
             let verdicts = &started.0.verdicts;
             let is_fault = |probe: &ProbeHealth| matches!(probe.verdict, Verdict::Failed { .. });
-            if wanted == Wanted::Fentry || (is_ready(verdicts) && !verdicts.iter().any(is_fault)) {
+            let is_whole = is_ready(verdicts) && !verdicts.iter().any(is_fault);
+            if is_whole || wanted == Wanted::Fentry || !kernel.lockdown.lets_read() {
                 return Ok(started);
             }
         }
-        Self::with(Object::Fallback, wanted.ways(), &kernel, config)
+        if ways.is_empty() || !kernel.lockdown.lets_read() {
+            return Err(ProbeError::NoWay {
+                why: kernel.forbids(),
+            });
+        }
+        Self::with(Object::Fallback, &ways, &kernel, config)
     }
 
     fn with(
@@ -248,7 +273,7 @@ impl Probes {
         kernel: &Kernel,
         config: &Config,
     ) -> Result<(Self, KernelMaps), ProbeError> {
-        let mut ebpf = object.load(&kernel.numbers, config)?;
+        let mut ebpf = object.load(&kernel.numbers, kernel.lockdown, config)?;
         let maps = KernelMaps::take(&mut ebpf, config.kernel.connections_max)?;
         let mut probes = Self {
             ebpf,
@@ -285,6 +310,17 @@ impl Probes {
 
     fn attach_by(&mut self, family: &Family, way: Way, kernel: &Kernel) -> Vec<ProbeHealth> {
         let mut verdicts: Vec<ProbeHealth> = Vec::new();
+        if let Some(why) = kernel.keeps_off(family) {
+            let verdict = || Verdict::Off {
+                why: why.to_owned(),
+            };
+            let programs = family.programs.iter();
+            return programs
+                .map(|program| {
+                    ProbeHealth::of(family, program, way.kind(program.attach), verdict())
+                })
+                .collect();
+        }
         let Some(programs) = family.programs_by(way) else {
             let why = "the kernel has no tracepoints for it";
             let verdict = || Verdict::Unsupported {
@@ -470,8 +506,15 @@ impl ProbeHealth {
 }
 
 impl Kernel {
-    fn read() -> Result<Self, ProbeError> {
-        let btf = KernelBtf::open(Path::new(SYSTEM_PATH), &numbers::wanted())?;
+    /// Its own types or, where it shows none, those of a file.
+    fn read(file: Option<&Path>) -> Result<Self, ProbeError> {
+        let own = Path::new(SYSTEM_PATH);
+        let shows_types = own.exists();
+        let path = match file {
+            Some(file) if !shows_types => file,
+            _ => own,
+        };
+        let btf = KernelBtf::open(path, &numbers::wanted())?;
         let programs = ALL.iter().flat_map(|family| family.all_programs());
         let found = programs.filter(|program| program.attach.exists(&btf));
         let kernel = Self {
@@ -480,22 +523,68 @@ impl Kernel {
             outline: Btf::parse(&btf.outline(), Endianness::default())
                 .map_err(|error| ProbeError::Load(chain(&error)))?,
             lends_storage: btf.has_function(LENDS_STORAGE),
+            shows_types,
+            lockdown: Lockdown::read(),
         };
         drop(btf);
         memory::give_back();
         Ok(kernel)
     }
+
+    /// Whether programs can be attached in a way at all.
+    fn allows(&self, way: Way) -> bool {
+        match way {
+            Way::Fentry => self.shows_types,
+            Way::Kprobe | Way::Tracepoint => self.lockdown.lets_read(),
+        }
+    }
+
+    /// Why no way that is wanted is left.
+    fn forbids(&self) -> &'static str {
+        if !self.lockdown.lets_read() {
+            "kernel lockdown (confidentiality) lets programs read kernel memory only by its types: that needs fentry, and Linux 5.12"
+        } else {
+            "the kernel shows no types of its own (/sys/kernel/btf/vmlinux), which fentry needs"
+        }
+    }
+
+    /// Why a family would be wrong, or is not to be had, whatever the way.
+    fn keeps_off(&self, family: &Family) -> Option<&'static str> {
+        let reads = [datagrams::FAMILY.name, listeners::FAMILY.name];
+        if !self.lockdown.lets_read() && reads.contains(&family.name) {
+            return Some(
+                "kernel lockdown (confidentiality) lets no program read kernel memory by address",
+            );
+        }
+        (!self.shows_types && family.name == adoption::FAMILY.name)
+            .then_some("a walk needs the kernel's own types, and it shows none")
+    }
 }
 
 /// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
+    let mut is_permission = false;
+    let mut link = Some(error);
+    while let Some(error) = link {
+        is_permission |= is_not_permitted(error);
+        link = error.source();
+        if let Some(cause) = link {
+            text = format!("{text}: {cause}");
+        }
+    }
+    if is_permission {
+        text.push_str(PERMISSION);
     }
     text
+}
+
+/// Why the kernel says EPERM to who has the capabilities.
+const PERMISSION: &str = " (not permitted: a capability is missing, or kernel lockdown, a Linux security module or the container's seccomp filter forbids it)";
+
+fn is_not_permitted(error: &(dyn std::error::Error + 'static)) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.raw_os_error() == Some(libc::EPERM))
 }
 
 /// A program's refusal on one line: the verifier's last words rather than its whole log.
@@ -518,5 +607,8 @@ fn explain(error: &ProgramError) -> String {
         .take(3)
         .collect();
     let last: Vec<&str> = last.into_iter().rev().collect();
+    if is_not_permitted(io_error) {
+        return format!("{io_error}{PERMISSION}");
+    }
     format!("the verifier refused it: {io_error}: {}", last.join("; "))
 }

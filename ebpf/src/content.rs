@@ -6,7 +6,7 @@
 use crate::{
     kernel::{
         ITER_SINGLE, ITER_VECTOR, MESSAGE_ITER_BUFFER, MESSAGE_ITER_KIND, MESSAGE_ITER_OFFSET,
-        MESSAGE_ITER_SEGMENTS, MESSAGE_ITER_TYPE, Message, Typed, opaque,
+        MESSAGE_ITER_SEGMENTS, MESSAGE_ITER_TYPE, Message, Typed, opaque, reads_kernel,
     },
     output::{self, Draft},
 };
@@ -206,6 +206,9 @@ fn near(address: u64) -> Option<[Buffer; NEAR]> {
 
 #[inline(always)]
 fn read<T>(address: u64) -> Option<T> {
+    if !reads_kernel() {
+        return None;
+    }
     let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: the helper checks the address; vectors are the kernel's own copies.
     unsafe {

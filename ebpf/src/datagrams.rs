@@ -10,7 +10,7 @@ use crate::{
         MESSAGE_CONTROL, MESSAGE_CONTROL_BYTES, MESSAGE_FLAGS, Message, PACKET_END, PACKET_HEAD,
         PACKET_SEGMENT_BYTES, Packet, PacketShared, RECEIVE_ARITY, SOCK_FAMILY, Sock, TASK_EXECS,
         TASK_LEADER, TASK_START_BOOTTIME, TASK_TGID, Task, Typed, UDP_PENDING, UDP_SEGMENT_BYTES,
-        UdpSock, current, word,
+        UdpSock, current, reads_kernel, word,
     },
     output,
     watch::{self, AF_INET, AF_INET6},
@@ -175,7 +175,7 @@ pub fn sent(sock: Typed<Sock>, message: Typed<Message>, length: i32, family: u16
 /// How many datagrams the kernel makes of one call's bytes (UDP_SEGMENT, since 4.18).
 #[inline(always)]
 fn segments(sock: Typed<Sock>, message: Typed<Message>, length: u64) -> u64 {
-    let own = if MESSAGE_CONTROL_BYTES.load(message) == 0 {
+    let own = if MESSAGE_CONTROL_BYTES.load(message) == 0 || !reads_kernel() {
         None
     } else {
         control_segment_bytes(message)

@@ -106,6 +106,9 @@ impl<S, T: Copy> Field<S, T> {
     /// A load through the helper, for what the verifier knows no type of, or another one.
     #[inline(always)]
     pub fn load_untyped(&self, base: Typed<S>) -> Option<T> {
+        if !reads_kernel() {
+            return None;
+        }
         // SAFETY: the helper checks the address and fails on a bad one.
         unsafe { bpf_probe_read_kernel(self.address(base.0)) }.ok()
     }
@@ -267,6 +270,17 @@ numbers! {
     ACCEPT_ARITY;
     /// Arguments of `unix_accept`: 4 up to 6.9, then 3.
     UNIX_ACCEPT_ARITY;
+}
+
+/// Whether programs may use the helpers that read kernel memory. Frozen, so that where lockdown forbids them (the kernel
+/// refuses a program that can come to one) the verifier sees that nobody comes to them.
+#[unsafe(no_mangle)]
+pub static READS_KERNEL: Global<u32> = Global::new(1);
+
+/// Whether kernel memory can be read by address.
+#[inline(always)]
+pub fn reads_kernel() -> bool {
+    cfg!(feature = "fallback") || READS_KERNEL.load() != 0
 }
 
 /// Nanoseconds of a tick; the agent reads it from the coarse clock.

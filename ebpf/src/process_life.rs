@@ -4,7 +4,7 @@ use crate::{
     datagrams,
     kernel::{
         BPRM_FILENAME, Program, SIGNAL_LIVE, TASK_PARENT, TASK_PID, TASK_SIGNAL,
-        TASK_START_BOOTTIME, TASK_TGID, Task, TracepointContext, Typed, now_ns,
+        TASK_START_BOOTTIME, TASK_TGID, Task, TracepointContext, Typed, now_ns, reads_kernel,
     },
     output, watch,
 };
@@ -71,14 +71,16 @@ pub fn process_exec(ctx: TracepointContext) -> i32 {
     let mut record = started(task, CAUSE_EXEC);
     watch::excluded_ends(record.pid);
     let file = BPRM_FILENAME.load(Typed::<Program>(ctx.arg(2)));
-    // SAFETY: the helper checks the address and ends the string inside the buffer.
-    unsafe {
-        bpf_probe_read_kernel_str(
-            record.file.as_mut_ptr().cast(),
-            record.file.len() as u32,
-            file as *const _,
-        )
-    };
+    if reads_kernel() {
+        // SAFETY: the helper checks the address and ends the string inside the buffer.
+        unsafe {
+            bpf_probe_read_kernel_str(
+                record.file.as_mut_ptr().cast(),
+                record.file.len() as u32,
+                file as *const _,
+            )
+        };
+    }
     output::submit(PROCESS_STARTED, record);
     0
 }

@@ -26,12 +26,14 @@ impl Live {
                     .zip(self.pipeline.losses())
                     .collect();
                 let connections = self.pipeline.connections_open();
+                let mut more = vec![self.privileges.part()];
+                more.extend(self.host.iter().cloned());
                 let _ = reply.send(health::health(
                     self.probes.verdicts(),
                     &losses,
                     connections,
                     &self.limit.capture(self.pipeline.excluded()),
-                    self.privileges.part(),
+                    more,
                 ));
             }
         }

@@ -1,7 +1,7 @@
 //! Objects: the two that the agent carries, and how one is loaded.
 
 use super::{ProbeError, chain, numbers};
-use crate::{config::Config, memory};
+use crate::{config::Config, host::lockdown::Lockdown, memory};
 use aya::{Ebpf, EbpfLoader, util::nr_cpus};
 use sockmeter_abi::EXCLUDED_PROCESSES_MAX;
 
@@ -29,6 +29,7 @@ impl Object {
     pub(super) fn load(
         self,
         numbers: &[(&'static str, u32)],
+        lockdown: Lockdown,
         config: &Config,
     ) -> Result<Ebpf, ProbeError> {
         let bytes = self.bytes();
@@ -37,6 +38,7 @@ impl Object {
         }
         let agent_pid = std::process::id();
         let tick_ns = numbers::tick_ns();
+        let reads_kernel = u32::from(lockdown.lets_read());
         let cpus = nr_cpus().map_err(|(path, why)| ProbeError::Load(format!("{path}: {why}")))?;
         let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
         let excludes = u32::from(!config.exclude.is_empty());
@@ -54,6 +56,7 @@ impl Object {
             .override_global("TICK_NS", &tick_ns, true)
             .override_global("CAPTURE_BYTES", &config.kernel.capture_bytes_max, true)
             .override_global("EXCLUDES", &excludes, true)
+            .override_global("READS_KERNEL", &reads_kernel, true)
             .map_max_entries("EXCLUDED", excluded_max)
             .map_max_entries("LOSSES", cpus)
             .map_max_entries("RING", config.kernel.ring_bytes)

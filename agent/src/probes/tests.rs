@@ -47,3 +47,61 @@ fn families_without_functions_have_no_ways_to_choose_from() {
         .collect();
     assert_eq!(without, ["process_life", "listeners", "adoption"]);
 }
+
+#[test]
+fn who_is_not_permitted_is_told_what_may_be_in_the_way() {
+    let refused = |errno| chain(&io::Error::from_raw_os_error(errno));
+    for word in ["capability", "lockdown", "security module", "seccomp"] {
+        assert!(refused(libc::EPERM).contains(word), "{word}");
+        assert!(!refused(libc::EINVAL).contains(word), "{word}");
+    }
+}
+
+fn kernel(lockdown: Lockdown, shows_types: bool) -> Kernel {
+    let outline = KernelBtf::parse(crate::kernel_btf::tests::sample(), &HashSet::new()).unwrap();
+    Kernel {
+        numbers: Vec::new(),
+        names: HashSet::new(),
+        outline: Btf::parse(&outline.outline(), Endianness::default()).unwrap(),
+        lends_storage: true,
+        shows_types,
+        lockdown,
+    }
+}
+
+#[test]
+fn a_kernel_that_shows_no_types_takes_no_fentry_and_no_walk() {
+    let kernel = kernel(Lockdown::None, false);
+    let allowed: Vec<&Way> = Wanted::Auto
+        .ways()
+        .iter()
+        .filter(|way| kernel.allows(**way))
+        .collect();
+    assert_eq!(allowed, [&Way::Kprobe, &Way::Tracepoint]);
+    assert!(kernel.keeps_off(&adoption::FAMILY).is_some());
+    assert!(kernel.keeps_off(&datagrams::FAMILY).is_none());
+}
+
+#[test]
+fn confidentiality_leaves_fentry_and_what_reads_by_types() {
+    let kernel = kernel(Lockdown::Confidentiality, true);
+    let allowed: Vec<&Way> = Wanted::Auto
+        .ways()
+        .iter()
+        .filter(|way| kernel.allows(**way))
+        .collect();
+    assert_eq!(allowed, [&Way::Fentry]);
+    for (family, is_off) in [
+        (&datagrams::FAMILY, true),
+        (&listeners::FAMILY, true),
+        (&socket_io::FAMILY, false),
+        (&adoption::FAMILY, false),
+    ] {
+        assert_eq!(
+            kernel.keeps_off(family).is_some(),
+            is_off,
+            "{}",
+            family.name
+        );
+    }
+}
