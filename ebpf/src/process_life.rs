@@ -8,7 +8,9 @@ use crate::{
     },
     output, watch,
 };
-use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_probe_read_kernel_str};
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_probe_read_kernel_str,
+};
 #[cfg(not(feature = "fallback"))]
 use aya_ebpf::macros::btf_tracepoint;
 #[cfg(feature = "fallback")]
@@ -16,6 +18,9 @@ use aya_ebpf::macros::raw_tracepoint;
 use sockmeter_abi::record::{
     CAUSE_EXEC, CAUSE_FORK, PROCESS_ENDED, PROCESS_STARTED, ProcessEnded, ProcessStarted,
 };
+
+/// `TASK_COMM_LEN`, with the zero at the end.
+const COMM_BYTES: u32 = 16;
 
 #[inline(always)]
 fn started(task: Typed<Task>, cause: u8) -> ProcessStarted {
@@ -80,6 +85,9 @@ pub fn process_exec(ctx: TracepointContext) -> i32 {
                 file as *const _,
             )
         };
+    } else {
+        // SAFETY: the buffer is longer than what the helper writes. It is the new program's name, cut to 15 bytes.
+        unsafe { bpf_get_current_comm(record.file.as_mut_ptr().cast(), COMM_BYTES) };
     }
     output::submit(PROCESS_STARTED, record);
     0
