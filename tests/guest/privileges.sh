@@ -18,10 +18,11 @@ as_user() {
   exec setpriv --reuid=$NOBODY --regid=$NOBODY --clear-groups --inh-caps="$set" --ambient-caps="$set" --bounding-set="$set" "$@"
 }
 # start NAME COMMAND...: an agent that is started so; returns when it is ready, or has ended. Its log goes to NAME.log.
+mkdir -m 777 "$WORK/records"
 start() {
   local name=$1
   shift
-  "$@" "$AGENT" --cpu-limit "$CPU_LIMIT" --listen 127.0.0.1:80 2>"$OUT/$name.log" &
+  "$@" "$AGENT" --cpu-limit "$CPU_LIMIT" --listen 127.0.0.1:80 --record "$WORK/records/$name" 2>"$OUT/$name.log" &
   AGENT_PID=$!
   wait_for 60 "agent $name to be ready" agent_answers
   if kill -0 "$AGENT_PID" 2>"$WORK/ended"; then
@@ -75,6 +76,7 @@ step "root"
 start root env
 measure root
 stop_agent
+wc -l <"$WORK/records/root" >"$OUT/root.recorded"
 
 step "exactly the capabilities of the table"
 start exact as_user "${ALL[@]}" --
@@ -104,6 +106,7 @@ curl -fsS -H 'Accept: application/openmetrics-text;version=1.0.0' "$METRICS/metr
 ab -q -n 20 -c 10 "$METRICS/health/live" >"$OUT/ab" 2>&1
 stop_agent
 echo "$STOPPED" >"$OUT/exact.code"
+wc -l <"$WORK/records/exact" >"$OUT/exact.recorded"
 wait "$STRACE_PID" || true
 
 for missing in "${ALL[@]}"; do

@@ -50,13 +50,17 @@ fn is_measured(checks: &mut Checks, scenario: &Scenario, run: &str, names: &Name
     let scrape = scenario.scrape(run);
     // The same agent as in the run before.
     let agents_runs = if run == "traced" { 2.0 } else { 1.0 };
+    // Where the kernel left out runs of programs (7.2 does), not all can be seen; but never more.
+    let left_out = scrape.sum("sockmeter_probe_missed_total", &[]);
+    let least = |count: f64| if left_out > 0.0 { 1.0 } else { count };
     for (client, asked, [service, executable]) in [
         (run, 20.0, names.younger),
         ("old", 5.0 * agents_runs, names.older),
     ] {
         let labels = [("process_pid", scenario.pid(client))];
         let what = |what| format!("{run}: {client}: {what}");
-        checks.equal(&what("requests"), scrape.sum(ASKED, &labels), asked);
+        let got = scrape.sum(ASKED, &labels);
+        checks.between(&what("requests"), got, least(asked), asked);
         let name = |label| {
             let samples = scrape.samples(ASKED, &labels);
             let names = samples.filter_map(|sample| sample.labels.get(label));
@@ -72,8 +76,8 @@ fn is_measured(checks: &mut Checks, scenario: &Scenario, run: &str, names: &Name
     }
     checks.equal(run, scenario.driver(run).requests, 20.0);
     let nginx = [("process_executable_name", "nginx")];
-    let served = scrape.sum(SERVED, &nginx);
-    checks.equal(&format!("{run}: served"), served, 25.0 * agents_runs);
+    let (got, served) = (scrape.sum(SERVED, &nginx), 25.0 * agents_runs);
+    checks.between(&format!("{run}: served"), got, least(served), served);
     // Of itself it tells as much as ever.
     for own in [
         "process_open_fds",
@@ -179,6 +183,9 @@ fn exactly_the_table_is_enough() {
         is_measured(&mut checks, &scenario, run, &ALL_NAMES);
     }
     for run in ["root", "exact"] {
+        // Opened before it may open nothing to write, and written after.
+        let lines = scenario.number(&format!("{run}.recorded"));
+        checks.that(lines > 100.0, || format!("{run}: {lines} lines recorded"));
         let health = scenario.json(&format!("{run}.health"));
         checks.equal(run, health["status"].as_str(), Some("ok"));
     }
