@@ -1,6 +1,7 @@
 //! What is counted where, to the number.
 
 mod accept;
+mod beginning;
 mod limits;
 mod processes;
 mod recent;
@@ -72,7 +73,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn process(series: &mut Series, pid: u32) -> ProcessKey {
-    series.add_process(&[("process_pid", pid.to_string())])
+    series.add_process(&[("process_pid", pid.to_string())], 0)
 }
 
 /// The other end, unless a test says otherwise.
@@ -324,7 +325,7 @@ fn labels_stand_in_the_order_of_the_settings() {
         ("container_id", "c".to_owned()),
         ("process_pid", "1".to_owned()),
     ];
-    let key = series.add_process(&labels);
+    let key = series.add_process(&labels, 0);
     series.connect_duration(key, "tcp", 1);
     let count = of(
         &series.snapshot(0),
