@@ -18,7 +18,7 @@ mod snapshot;
 mod tests;
 
 pub use accept::AcceptQueue;
-pub use histogram::Bounds;
+pub use histogram::{Bounds, Observed};
 pub use process::ProcessKey;
 pub use settings::{DURATION_BUCKETS_SECONDS, Settings};
 pub use snapshot::{Family, Point, Sample, Snapshot, UnknownMetric, Value};

@@ -170,7 +170,7 @@ impl Outcome {
             .filter(|(name, labels, _)| *name == metric && labels.contains(label))
             .map(|(_, _, value)| match value {
                 Value::Count(count) => count,
-                Value::Histogram { counts, .. } => counts.iter().sum(),
+                Value::Histogram(observed) => observed.counts().iter().sum(),
                 Value::Gauge(_) | Value::Number(_) => 0,
             })
             .sum()

@@ -7,7 +7,7 @@ mod tests;
 pub use accept::negotiate;
 
 use crate::series::catalogue::{Kind, Metric};
-use crate::series::{Family, Point, Snapshot, Value};
+use crate::series::{Family, Observed, Point, Snapshot, Value};
 use std::{
     borrow::Borrow,
     io::{self, Write},
@@ -187,7 +187,7 @@ impl Text {
     fn point(&mut self, family: &Family, point: Point<'_>) {
         debug_assert_eq!(
             family.metric().kind == Kind::Histogram,
-            matches!(point.value, Value::Histogram { .. })
+            matches!(point.value, Value::Histogram(_))
         );
         let Metric { name, kind, .. } = *family.metric();
         match point.value {
@@ -203,7 +203,7 @@ impl Text {
                 self.series(name, "", &point);
                 self.float(value);
             }
-            Value::Histogram { counts, sum_ns } => self.histogram(name, &point, counts, sum_ns),
+            Value::Histogram(observed) => self.histogram(name, &point, observed),
         }
         if self.format == Format::OpenMetrics100 && kind != Kind::Gauge {
             self.series(without_total(name), "_created", &point);
@@ -212,21 +212,25 @@ impl Text {
         }
     }
 
-    fn histogram(&mut self, name: &str, point: &Point<'_>, counts: &[u64], sum_ns: u128) {
+    fn histogram(&mut self, name: &str, point: &Point<'_>, observed: Observed<'_>) {
         self.head.clear();
         push_series(&mut self.head, name, "_bucket", point, Some("le=\""));
         let mut cumulative = 0_u64;
         let mut digits = itoa::Buffer::new();
-        for (bound, count) in self.bounds.iter().zip(counts) {
-            cumulative = cumulative.wrapping_add(*count);
+        let mut text = "0";
+        for (bound, count) in self.bounds.iter().zip(observed.counts()) {
+            // Most buckets are empty, and end where the one before did.
+            if *count > 0 {
+                cumulative = cumulative.wrapping_add(*count);
+                text = digits.format(cumulative);
+            }
             self.buffer.extend_from_slice(&self.head);
             self.buffer.extend_from_slice(bound.as_bytes());
-            self.buffer
-                .extend_from_slice(digits.format(cumulative).as_bytes());
+            self.buffer.extend_from_slice(text.as_bytes());
             self.buffer.push(b'\n');
         }
         self.series(name, "_sum", point);
-        push_seconds(&mut self.buffer, sum_ns);
+        push_seconds(&mut self.buffer, observed.sum_ns());
         self.buffer.push(b'\n');
         self.series(name, "_count", point);
         self.integer(cumulative);

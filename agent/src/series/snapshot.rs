@@ -1,7 +1,7 @@
 //! A scrape's worth of numbers, copied so that they can be written while counting goes on.
 
 use super::catalogue::{self, Kind, Metric};
-use super::histogram::Bounds;
+use super::histogram::{Bounds, Observed};
 use super::labels::push_label;
 use super::process::Owner;
 use std::sync::Arc;
@@ -65,12 +65,7 @@ pub enum Value<'a> {
     /// Any other number, in the metric's unit.
     Number(f64),
     /// A histogram of durations.
-    Histogram {
-        /// Observations per bucket, not cumulative: one per bound, then those above the last.
-        counts: &'a [u64],
-        /// Sum of the observations, in nanoseconds.
-        sum_ns: u128,
-    },
+    Histogram(Observed<'a>),
 }
 
 /// The labels of a series, shared with the table it was copied from.
@@ -269,10 +264,7 @@ impl Family {
             Kind::Counter => Value::Count(first),
             // Gauges are kept in two's complement.
             Kind::Gauge => Value::Gauge(first.cast_signed()),
-            Kind::Histogram => {
-                let (counts, sum_ns) = Bounds::read(row);
-                Value::Histogram { counts, sum_ns }
-            }
+            Kind::Histogram => Value::Histogram(Observed::of(row)),
         }
     }
 }

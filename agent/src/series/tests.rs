@@ -38,9 +38,10 @@ fn scrape(snapshot: &Snapshot) -> BTreeMap<String, String> {
             Value::Count(count) => insert("", count.to_string()),
             Value::Gauge(value) => insert("", value.to_string()),
             Value::Number(value) => insert("", value.to_string()),
-            Value::Histogram { counts, sum_ns } => {
-                insert("_count", counts.iter().sum::<u64>().to_string());
-                insert("_sum", sum_ns.to_string());
+            Value::Histogram(observed) => {
+                let count: u64 = observed.counts().iter().sum();
+                insert("_count", count.to_string());
+                insert("_sum", observed.sum_ns().to_string());
             }
         }
     }
@@ -139,10 +140,13 @@ fn an_exchange_has_three_durations() {
     );
     let first = snapshot.families().next().unwrap().points().next().unwrap();
     // Five milliseconds: exactly at the fourth bound.
-    let Value::Histogram { counts, .. } = first.value else {
+    let Value::Histogram(observed) = first.value else {
         panic!("{first:?}")
     };
-    assert_eq!(counts, [0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(
+        observed.counts(),
+        [0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    );
 
     let labels = r#"process_pid="7",protocol="http1",role="server""#;
     assert_eq!(
