@@ -5,6 +5,7 @@
 
 mod answer;
 mod budget;
+mod clock;
 mod datagrams;
 mod drain;
 mod intake;
@@ -28,12 +29,12 @@ use crate::{
     series,
     serve::{Ask, Part},
 };
+use clock::{WallClock, now_ns};
 use datagrams::Told;
 use intake::Intake;
 use limit::Limit;
 use listeners::Listening;
 use pauses::{Pauses, Woken};
-use rustix::time::{ClockId, clock_gettime};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -82,6 +83,7 @@ pub struct Live {
     /// What was taken out of the ring since the last look.
     found_bytes: u64,
     pause_min: Duration,
+    clock: WallClock,
     ticked_ns: u64,
     /// What the kernel's loss counters said last.
     losses: [u64; sockmeter_abi::field::LOSS_COUNTERS_USED],
@@ -89,15 +91,6 @@ pub struct Live {
     privileges: Privileges,
     /// What it offers, as it was at the start.
     host: Vec<Part>,
-}
-
-/// Now, on the clock of the records.
-pub fn now_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    seconds
-        .saturating_mul(1_000_000_000)
-        .saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// Whether a process has that pid now.
@@ -113,6 +106,7 @@ impl Live {
     /// The probes cannot be had, or the recording cannot be begun.
     pub fn start(config: &Config, recording: Option<&Path>) -> Result<Self, LiveError> {
         let host = host::requirements(config.kernel.btf.as_deref());
+        let (clock, began) = WallClock::read();
         let intake = Intake::new(recording)?;
         let (probes, mut maps) = Probes::start(config)?;
         maps.arm(probes.follows_unix())?;
@@ -129,6 +123,7 @@ impl Live {
             ring_bytes: config.kernel.ring_bytes,
             found_bytes: 0,
             pause_min: Duration::from_millis(config.kernel.drain_interval_milliseconds.into()),
+            clock,
             ticked_ns: 0,
             losses: [0; sockmeter_abi::field::LOSS_COUNTERS_USED],
             listening: Listening::default(),
@@ -136,6 +131,7 @@ impl Live {
             host: host.iter().map(Requirement::part).collect(),
         };
         live.privileges = Privileges::narrow(&mut || live.failures());
+        live.put(Record::Clock(began));
         live.walk();
         live.drain();
         memory::give_back();
@@ -223,11 +219,16 @@ impl Live {
         self.ticked_ns = now_ns;
         self.take_counts();
         self.intake.asked.clear();
-        self.intake.put(
-            Record::Tick { time_ns: now_ns },
-            &mut self.pipeline,
-            &self.maps.slots,
-        );
+        if let Some(clock) = self.clock.change() {
+            self.put(Record::Clock(clock));
+        }
+        self.put(Record::Tick { time_ns: now_ns });
+    }
+
+    /// Lets the pipeline have a record that is about no process.
+    fn put(&mut self, record: Record<'_>) {
+        self.intake
+            .put(record, &mut self.pipeline, &self.maps.slots);
     }
 }
 

@@ -63,10 +63,18 @@ fn run(config: &Config, recording: Option<&Path>) -> anyhow::Result<()> {
         anyhow::bail!("cannot run here: {}", barred.join("; "));
     }
     let listener = serve::bind(config.listen)?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    // Before anything is loaded: a signal that comes meanwhile is kept, and the agent ends when it has started.
+    let (mut terminate, mut interrupt) = {
+        let _inside = runtime.enter();
+        (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        )
+    };
     let live = Live::start(config, recording)?;
     announce(&live, &listener)?;
     let (source, asks) = Source::new();
-    let runtime = Builder::new_current_thread().enable_all().build()?;
     let worker = thread::Builder::new()
         .name("pipeline".to_owned())
         .spawn(move || -> anyhow::Result<()> { Ok(live.run(asks)?) })?;
@@ -75,8 +83,6 @@ fn run(config: &Config, recording: Option<&Path>) -> anyhow::Result<()> {
         tracing::warn!("{error}; the server goes on with more rights than it needs");
     }
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
         let dead = source.closed();
         let stop = async {
             tokio::select! {

@@ -55,6 +55,15 @@ stop_agent() {
   wait "$AGENT_PID" || STOPPED=$?
 }
 
+# objects: what the kernel has of BPF and of probes, a line each. released FILE: that is what FILE says, and no more.
+objects() {
+  local kind
+  for kind in prog map link; do bpftool $kind show | sed -n "s/^[0-9]*:/$kind &/p"; done
+  find /sys/fs/bpf -mindepth 1
+  cat /sys/kernel/tracing/{kprobe_events,uprobe_events,enabled_functions} /sys/kernel/debug/kprobes/list
+}
+released() { objects | cmp -s - "$1"; }
+
 scrape() { curl -fsS "$METRICS/metrics" >"$OUT/$1.prom"; }
 
 # start_driver NAME ADDRESS: waits for commands; its answers go to NAME.driver.
