@@ -21,7 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// # Errors
 /// When something is missing, a build fails, or the agent does not answer.
 pub fn demo(install: Install) -> Result<()> {
-    guest::prepare(guest::DEFAULT_KERNEL, &[], install)?;
+    guest::prepare(
+        guest::Architecture::X86_64,
+        guest::DEFAULT_KERNEL,
+        &[],
+        install,
+    )?;
     crate::build::agent(install)?;
     let guest = Guest {
         forwards: vec![(PORT, PORT)],

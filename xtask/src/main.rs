@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use xtask::guest::{self, Guest};
+use xtask::guest::{self, Architecture, Guest};
 use xtask::setup::Install;
 use xtask::{bench, build, check, demo, run, test};
 
@@ -103,6 +103,10 @@ struct GuestFlags {
     /// The guest's kernel.
     #[arg(long, default_value = guest::DEFAULT_KERNEL, value_parser = guest::kernels())]
     kernel: String,
+    /// What the guest's kernel and programs are for. On another one than this machine's, the guest runs only programs
+    /// of Debian's packages for it, and what was built for it.
+    #[arg(long, value_enum, default_value_t)]
+    architecture: Architecture,
     /// Make a port of the guest reachable at this machine's 127.0.0.1.
     #[arg(long, value_name = "HOST:GUEST", value_parser = forward)]
     forward: Vec<(u16, u16)>,
@@ -161,9 +165,15 @@ impl Setup {
 }
 
 fn run_guest(flags: GuestFlags) -> Result<u8> {
-    guest::prepare(&flags.kernel, &flags.package, flags.setup.install())?;
+    guest::prepare(
+        flags.architecture,
+        &flags.kernel,
+        &flags.package,
+        flags.setup.install(),
+    )?;
     let guest = Guest {
         kernel: flags.kernel,
+        architecture: flags.architecture,
         forwards: flags.forward,
         memory_mib: flags.memory_mib,
         cpus: flags.cpus,

@@ -44,7 +44,7 @@ const ALLOCATED_SLACK: f64 = 4.0;
 /// # Errors
 /// When something is missing, a program or the guest fails, or a figure of the smoke run has regressed.
 pub fn agent(install: Install, smoke: bool) -> Result<()> {
-    guest::prepare(DEFAULT_KERNEL, &[], install)?;
+    guest::prepare(guest::Architecture::X86_64, DEFAULT_KERNEL, &[], install)?;
     let programs = build()?;
     if smoke {
         let regressions = regressions(&programs)?;

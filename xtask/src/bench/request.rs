@@ -38,7 +38,12 @@ const SHORT_LIMIT: Duration = Duration::from_secs(600);
 /// When something is missing, the guest fails, or a figure of the smoke run has regressed.
 pub fn request(install: Install, smoke: bool) -> Result<()> {
     let packages = guest::packages_of(&std::fs::read_to_string(paths::checkout().join(SCRIPT))?);
-    guest::prepare(DEFAULT_KERNEL, &packages, install)?;
+    guest::prepare(
+        guest::Architecture::X86_64,
+        DEFAULT_KERNEL,
+        &packages,
+        install,
+    )?;
     build::agent(install)?;
     if smoke {
         let regressions = regressions(&paths::agent())?;
