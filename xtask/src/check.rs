@@ -12,6 +12,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use self::source::{Finding, Source};
+use crate::arch::Arch;
 use crate::build::{cargo, kernel_cargo};
 use crate::command::{find, output, run, shown};
 use crate::paths;
@@ -78,8 +79,8 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("format of ebpf/", kernel_format),
         ("lints", lints),
     ];
-    if let Some(toolchain) = ready_kernel_toolchain() {
-        let mut lints = kernel_cargo(&toolchain, "clippy");
+    if let (Some(toolchain), Ok(arch)) = (ready_kernel_toolchain(), Arch::host()) {
+        let mut lints = kernel_cargo(&toolchain, arch, "clippy");
         lints.args(["--release", "--", "-D", "warnings"]);
         commands.push(("lints of ebpf/", lints));
     } else {
