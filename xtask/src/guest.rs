@@ -3,7 +3,7 @@
 //! The guest sees the host's files at the same paths, read-only, below a layer in memory; so it runs
 //! what was built on the host. One guest runs at a time, also across processes: the others wait.
 
-mod architecture;
+mod arch;
 mod cpio;
 mod initramfs;
 mod kernel;
@@ -20,9 +20,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
-pub use self::architecture::Architecture;
 use self::kernel::Kernel;
 use self::machine::Machine;
+use crate::arch::Arch;
 use crate::command::{output, tail};
 use crate::paths;
 use crate::progress::{say, step};
@@ -30,6 +30,9 @@ use crate::setup::{self, Install};
 
 /// The kernel that a guest runs when nothing else is said.
 pub const DEFAULT_KERNEL: &str = "6.1";
+/// The kernels that aarch64 guests of the tests run: the last release that attaches to no function by trampolines
+/// there, and one that does.
+pub const AARCH64_KERNELS: [&str; 2] = ["6.1", "6.12"];
 /// Folders of earlier runs that are kept to look at.
 const KEPT_RUNS: usize = 20;
 /// How often a guest is booted whose kernel hangs.
@@ -45,7 +48,7 @@ pub struct Guest {
     /// One of [`kernels`].
     pub kernel: String,
     /// Of the kernel and of the programs that the guest runs.
-    pub architecture: Architecture,
+    pub arch: Arch,
     /// Pairs (port on the host's 127.0.0.1, port in the guest), TCP. The guest reaches nothing else.
     pub forwards: Vec<(u16, u16)>,
     /// Memory of the guest.
@@ -101,14 +104,9 @@ pub fn kernels() -> Vec<&'static str> {
 ///
 /// # Errors
 /// When something is missing and cannot be, or may not be, had.
-pub fn prepare(
-    architecture: Architecture,
-    kernel: &str,
-    more_packages: &[String],
-    install: Install,
-) -> Result<()> {
+pub fn prepare(arch: Arch, kernel: &str, more_packages: &[String], install: Install) -> Result<()> {
     let _turn = take_turn()?;
-    prepare_in_turn(architecture, kernel, more_packages, install).map(|_| ())
+    prepare_in_turn(arch, kernel, more_packages, install).map(|_| ())
 }
 
 /// Gets everything that the scripts in `tests/guest` need, and builds what they run.
@@ -118,7 +116,7 @@ pub fn prepare(
 pub fn prepare_scenarios(install: Install) -> Result<()> {
     let _turn = take_turn()?;
     let packages = scenarios::packages_of_all()?;
-    prepare_in_turn(Architecture::X86_64, DEFAULT_KERNEL, &packages, install)?;
+    prepare_in_turn(Arch::X86_64, DEFAULT_KERNEL, &packages, install)?;
     scenarios::build_programs()
 }
 
@@ -140,7 +138,7 @@ impl Guest {
         Self {
             command: command.into(),
             kernel: DEFAULT_KERNEL.to_owned(),
-            architecture: Architecture::X86_64,
+            arch: Arch::X86_64,
             forwards: Vec::new(),
             memory_mib: 2048,
             cpus: 2,
@@ -166,17 +164,13 @@ impl Guest {
     /// When something is missing (`cargo xtask guest` gets it), or QEMU does not start.
     pub fn start(&self) -> Result<Running> {
         let turn = take_turn()?;
-        let (kernel, packages) = prepare_in_turn(
-            self.architecture,
-            &self.kernel,
-            &self.packages,
-            Install::Refused,
-        )?;
+        let (kernel, packages) =
+            prepare_in_turn(self.arch, &self.kernel, &self.packages, Install::Refused)?;
         let folder = new_run_folder()?;
         let initramfs = folder.join("initramfs");
         std::fs::write(
             &initramfs,
-            initramfs::build(self.architecture, &kernel, &packages, &self.command)?,
+            initramfs::build(self.arch, &kernel, &packages, &self.command)?,
         )
         .with_context(|| format!("cannot write {}; is the disk full?", initramfs.display()))?;
         let started = Instant::now();
@@ -283,22 +277,22 @@ impl Running {
 }
 
 fn prepare_in_turn(
-    architecture: Architecture,
+    arch: Arch,
     kernel: &str,
     more_packages: &[String],
     install: Install,
 ) -> Result<(Kernel, PathBuf)> {
-    setup::guest_tools(architecture, install)?;
-    let known = !Kernel::names().contains(&kernel) || Kernel::is_ready(architecture, kernel);
-    if install == Install::Refused && !(known && packages::are_ready(architecture, more_packages)) {
+    setup::guest_tools(arch, install)?;
+    let known = !Kernel::names().contains(&kernel) || Kernel::is_ready(arch, kernel);
+    if install == Install::Refused && !(known && packages::are_ready(arch, more_packages)) {
         bail!(
             "missing: the guest's kernel {kernel} or packages, which are unpacked below target/guest; `cargo xtask guest{} --kernel {kernel} true` gets them",
-            architecture.flag()
+            arch.flag()
         );
     }
     Ok((
-        Kernel::prepare(architecture, kernel)?,
-        packages::prepare(architecture, more_packages)?,
+        Kernel::prepare(arch, kernel)?,
+        packages::prepare(arch, more_packages)?,
     ))
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use crate::arch::Arch;
 use crate::command::find;
-use crate::guest::Architecture;
 
 /// Whether a command may install what it needs on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Install {
 }
 
 /// Everything on the host that guests need, as (how to see that it is there, package).
-pub(crate) fn guest_tools(architecture: Architecture, install: Install) -> Result<()> {
+pub(crate) fn guest_tools(arch: Arch, install: Install) -> Result<()> {
     const PROGRAMS: [(&str, &str); 7] = [
         ("setpriv", "util-linux"),
         ("depmod", "kmod"),
@@ -44,7 +44,7 @@ pub(crate) fn guest_tools(architecture: Architecture, install: Install) -> Resul
     ];
     let mut missing: Vec<String> = PROGRAMS
         .iter()
-        .chain([&architecture.emulator()])
+        .chain([&arch.emulator()])
         .filter(|(program, _)| find(program).is_none())
         .map(|(_, package)| (*package).to_owned())
         .collect();

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::architecture::Architecture;
 use super::cpio::Archive;
 use super::kernel::Kernel;
+use crate::arch::Arch;
 use crate::paths;
 use crate::setup::static_busybox;
 
@@ -30,7 +30,7 @@ const LOWER: &str = "/lower";
 
 /// The archive for one run.
 pub(crate) fn build(
-    architecture: Architecture,
+    arch: Arch,
     kernel: &Kernel,
     packages: &Path,
     command: &str,
@@ -41,10 +41,7 @@ pub(crate) fn build(
     ] {
         archive.folder(folder);
     }
-    archive.file(
-        "bin/busybox",
-        &std::fs::read(busybox(architecture, packages)?)?,
-    );
+    archive.file("bin/busybox", &std::fs::read(busybox(arch, packages)?)?);
     for applet in APPLETS {
         archive.link(&format!("bin/{applet}"), "busybox");
     }
@@ -59,24 +56,24 @@ pub(crate) fn build(
     archive.file("job/stage2", include_bytes!("stage2.sh"));
     archive.file(
         "job/settings",
-        settings(architecture, &paths::checkout(), &[&kernel.tree, packages])?.as_bytes(),
+        settings(arch, &paths::checkout(), &[&kernel.tree, packages])?.as_bytes(),
     );
     archive.file("job/command", command.as_bytes());
     Ok(archive.finish())
 }
 
 /// The host's, or one of the packages where the host's does not run.
-fn busybox(architecture: Architecture, packages: &Path) -> Result<PathBuf> {
-    match architecture {
-        Architecture::X86_64 => {
+fn busybox(arch: Arch, packages: &Path) -> Result<PathBuf> {
+    match arch {
+        Arch::X86_64 => {
             static_busybox().context("there is no static busybox; install `busybox-static`")
         }
-        Architecture::Aarch64 => Ok(packages.join("usr/bin/busybox")),
+        Arch::Aarch64 => Ok(packages.join("usr/bin/busybox")),
     }
 }
 
 /// Shell variables that both scripts read.
-fn settings(architecture: Architecture, checkout: &Path, layers: &[&Path]) -> Result<String> {
+fn settings(arch: Arch, checkout: &Path, layers: &[&Path]) -> Result<String> {
     let layers: Vec<String> = layers
         .iter()
         .map(|layer| format!("{LOWER}{}", layer.display()))
@@ -97,7 +94,7 @@ fn settings(architecture: Architecture, checkout: &Path, layers: &[&Path]) -> Re
     let layers = layers.join(":");
     Ok(format!(
         "LAYERS='{layers}'\nKEEP_TMP={keep_tmp}\nCHECKOUT='{checkout_text}'\nCODE_PORT={}\n",
-        architecture.code_port()
+        arch.code_port()
     ))
 }
 
@@ -108,7 +105,7 @@ mod tests {
     #[test]
     fn layers_are_found_among_the_hosts_files() {
         let text = settings(
-            Architecture::X86_64,
+            Arch::X86_64,
             Path::new("/src/it"),
             &[Path::new("/k"), Path::new("/p")],
         )
@@ -120,7 +117,7 @@ mod tests {
     #[test]
     fn a_checkout_in_tmp_stays_visible() {
         assert!(
-            settings(Architecture::X86_64, Path::new("/tmp/it"), &[])
+            settings(Arch::X86_64, Path::new("/tmp/it"), &[])
                 .unwrap()
                 .contains("KEEP_TMP=yes")
         );
@@ -128,6 +125,6 @@ mod tests {
 
     #[test]
     fn a_path_that_mount_would_split_is_refused() {
-        assert!(settings(Architecture::X86_64, Path::new("/src/a:b"), &[]).is_err());
+        assert!(settings(Arch::X86_64, Path::new("/src/a:b"), &[]).is_err());
     }
 }

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::architecture::Architecture;
 use super::{unpack, vmlinux};
+use crate::arch::Arch;
 use crate::command::output;
 use crate::paths;
 use crate::progress::step;
@@ -38,7 +38,7 @@ const SERIES: [Series; 4] = [
     },
 ];
 
-/// A package with this and the architecture's name `Depends` on the release's current kernel; the names themselves
+/// A package with this and the arch's name `Depends` on the release's current kernel; the names themselves
 /// disappear after a while.
 const META_PACKAGE: &str = "linux-image-cloud-";
 
@@ -69,27 +69,27 @@ impl Kernel {
     }
 
     /// Whether the kernel was prepared before.
-    pub(crate) fn is_ready(architecture: Architecture, name: &str) -> bool {
-        folder(architecture, name).is_dir()
+    pub(crate) fn is_ready(arch: Arch, name: &str) -> bool {
+        folder(arch, name).is_dir()
     }
 
     /// Gets the kernel, from the network when it was not there before.
-    pub(crate) fn prepare(architecture: Architecture, name: &str) -> Result<Self> {
+    pub(crate) fn prepare(arch: Arch, name: &str) -> Result<Self> {
         let Some(series) = SERIES.iter().find(|series| series.name == name) else {
             bail!(
                 "there is no kernel `{name}`; known are {}",
                 Self::names().join(", ")
             );
         };
-        let folder = folder(architecture, name);
+        let folder = folder(arch, name);
         if !folder.is_dir() {
             step(
                 &format!(
                     "getting kernel {name} from Debian {} {}",
                     series.release,
-                    architecture.debian()
+                    arch.debian()
                 ),
-                || get(architecture, series, &folder),
+                || get(arch, series, &folder),
             )
             .with_context(|| format!("cannot get kernel {name}"))?;
         }
@@ -105,21 +105,20 @@ impl Kernel {
     }
 }
 
-fn folder(architecture: Architecture, name: &str) -> PathBuf {
-    let name = format!("{name}{}", architecture.suffix());
+fn folder(arch: Arch, name: &str) -> PathBuf {
+    let name = format!("{name}{}", arch.suffix());
     paths::guests().join("kernels").join(name)
 }
 
 /// Where the lists of a release's packages are.
-pub(super) fn apt_folder(architecture: Architecture, release: &str) -> PathBuf {
-    let name = format!("{release}{}", architecture.suffix());
+pub(super) fn apt_folder(arch: Arch, release: &str) -> PathBuf {
+    let name = format!("{release}{}", arch.suffix());
     paths::guests().join("apt").join(name)
 }
 
 /// Makes the folder beside its place and moves it there when it is whole.
-fn get(architecture: Architecture, series: &Series, folder: &Path) -> Result<()> {
-    let partial =
-        folder.with_file_name(format!("{}{}.partial", series.name, architecture.suffix()));
+fn get(arch: Arch, series: &Series, folder: &Path) -> Result<()> {
+    let partial = folder.with_file_name(format!("{}{}.partial", series.name, arch.suffix()));
     if partial.exists() {
         std::fs::remove_dir_all(&partial)?;
     }
@@ -127,11 +126,11 @@ fn get(architecture: Architecture, series: &Series, folder: &Path) -> Result<()>
     std::fs::create_dir_all(&archives)?;
     let apt = OtherRelease::new(
         series.release,
-        architecture.debian(),
-        &apt_folder(architecture, series.release),
+        arch.debian(),
+        &apt_folder(arch, series.release),
     )?;
     apt.update()?;
-    let meta = format!("{META_PACKAGE}{}", architecture.debian());
+    let meta = format!("{META_PACKAGE}{}", arch.debian());
     for package in kernel_packages(&apt, &meta)? {
         apt.download(&package, &archives)?;
     }
@@ -151,10 +150,10 @@ fn get(architecture: Architecture, series: &Series, folder: &Path) -> Result<()>
         .find(|file| file.is_file())
         .context("the package has no kernel")?;
     let vmlinux = partial.join("vmlinux");
-    match architecture {
-        Architecture::X86_64 => vmlinux::extract(compressed, &vmlinux)?,
+    match arch {
+        Arch::X86_64 => vmlinux::extract(compressed, &vmlinux)?,
         // There it is what QEMU takes: Documentation/arch/arm64/booting.rst.
-        Architecture::Aarch64 => {
+        Arch::Aarch64 => {
             std::fs::copy(compressed, &vmlinux)?;
         }
     }
@@ -293,7 +292,7 @@ mod tests {
 
     #[test]
     fn an_unknown_kernel_is_answered_with_the_known_ones() {
-        let why = Kernel::prepare(Architecture::X86_64, "2.4")
+        let why = Kernel::prepare(Arch::X86_64, "2.4")
             .err()
             .map(|why| why.to_string())
             .unwrap_or_default();

@@ -210,7 +210,7 @@ fn start_qemu(
     run: &Path,
 ) -> Result<(Child, Console, JoinHandle<()>)> {
     let log = std::fs::File::create(run.join("qemu.log"))?;
-    let (emulator, _) = guest.architecture.emulator();
+    let (emulator, _) = guest.arch.emulator();
     let mut qemu = bound_to_us(Path::new(emulator))
         .args(arguments(guest))
         .arg("-kernel")
@@ -265,10 +265,7 @@ fn arguments(guest: &Guest) -> Vec<String> {
         ("-display", "none".to_owned()),
         (
             "-append",
-            format!(
-                "{} {KERNEL_OPTIONS}{options}",
-                guest.architecture.kernel_options()
-            ),
+            format!("{} {KERNEL_OPTIONS}{options}", guest.arch.kernel_options()),
         ),
         (
             "-object",
@@ -293,7 +290,7 @@ fn arguments(guest: &Guest) -> Vec<String> {
         .into_iter()
         .chain(
             guest
-                .architecture
+                .arch
                 .machine(CODE_FILE)
                 .into_iter()
                 .chain(pairs)

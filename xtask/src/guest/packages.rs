@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::architecture::Architecture;
 use super::kernel::apt_folder;
 use super::unpack;
+use crate::arch::Arch;
 use crate::paths;
 use crate::progress::step;
 use crate::setup::apt::{self, OtherRelease};
@@ -48,18 +48,17 @@ const AARCH64_PACKAGES: &[&str] = &[
 const AARCH64_RELEASE: &str = "bookworm";
 
 /// Whether the packages are there.
-pub(crate) fn are_ready(architecture: Architecture, more: &[String]) -> bool {
-    std::fs::read_to_string(list(architecture))
-        .is_ok_and(|have| missing(architecture, &have, more).is_empty())
+pub(crate) fn are_ready(arch: Arch, more: &[String]) -> bool {
+    std::fs::read_to_string(list(arch)).is_ok_and(|have| missing(arch, &have, more).is_empty())
 }
 
 /// Gets the packages that are not there yet, from the network, and returns their root.
 /// What the host has installed is not downloaded if it runs in the guest: the guest sees the host's files below these.
-pub(crate) fn prepare(architecture: Architecture, more: &[String]) -> Result<PathBuf> {
-    let root = root(architecture);
-    let list = list(architecture);
+pub(crate) fn prepare(arch: Arch, more: &[String]) -> Result<PathBuf> {
+    let root = root(arch);
+    let list = list(arch);
     let have = std::fs::read_to_string(&list).unwrap_or_default();
-    let missing = missing(architecture, &have, more);
+    let missing = missing(arch, &have, more);
     if missing.is_empty() {
         return Ok(root);
     }
@@ -72,8 +71,7 @@ pub(crate) fn prepare(architecture: Architecture, more: &[String]) -> Result<Pat
     if have.is_empty() && root.exists() {
         std::fs::remove_dir_all(&root)?;
     }
-    step(&title, || get(architecture, &missing, &root))
-        .context("cannot prepare the guest's packages")?;
+    step(&title, || get(arch, &missing, &root)).context("cannot prepare the guest's packages")?;
     let names: Vec<&str> = have
         .lines()
         .chain(missing.iter().map(String::as_str))
@@ -82,16 +80,16 @@ pub(crate) fn prepare(architecture: Architecture, more: &[String]) -> Result<Pat
     Ok(root)
 }
 
-fn get(architecture: Architecture, names: &[String], root: &Path) -> Result<()> {
-    let archives = folder(architecture).join("archives");
+fn get(arch: Arch, names: &[String], root: &Path) -> Result<()> {
+    let archives = folder(arch).join("archives");
     if archives.exists() {
         std::fs::remove_dir_all(&archives)?;
     }
-    match architecture {
-        Architecture::X86_64 => apt::download_missing(names, &archives)?,
-        Architecture::Aarch64 => {
-            let lists = apt_folder(architecture, AARCH64_RELEASE);
-            let apt = OtherRelease::new(AARCH64_RELEASE, architecture.debian(), &lists)?;
+    match arch {
+        Arch::X86_64 => apt::download_missing(names, &archives)?,
+        Arch::Aarch64 => {
+            let lists = apt_folder(arch, AARCH64_RELEASE);
+            let apt = OtherRelease::new(AARCH64_RELEASE, arch.debian(), &lists)?;
             apt.update()?;
             apt.download_with_needs(names, &archives)?;
         }
@@ -102,24 +100,24 @@ fn get(architecture: Architecture, names: &[String], root: &Path) -> Result<()> 
 }
 
 /// Where the packages are unpacked.
-pub(crate) fn root(architecture: Architecture) -> PathBuf {
-    folder(architecture).join("root")
+pub(crate) fn root(arch: Arch) -> PathBuf {
+    folder(arch).join("root")
 }
 
 /// One name a line; the folder is whole for these.
-fn list(architecture: Architecture) -> PathBuf {
-    folder(architecture).join("list")
+fn list(arch: Arch) -> PathBuf {
+    folder(arch).join("list")
 }
 
-fn folder(architecture: Architecture) -> PathBuf {
-    paths::guests().join(format!("packages{}", architecture.suffix()))
+fn folder(arch: Arch) -> PathBuf {
+    paths::guests().join(format!("packages{}", arch.suffix()))
 }
 
 /// What every guest has, and `more`, without what is there.
-fn missing(architecture: Architecture, have: &str, more: &[String]) -> Vec<String> {
-    let packages = match architecture {
-        Architecture::X86_64 => PACKAGES,
-        Architecture::Aarch64 => AARCH64_PACKAGES,
+fn missing(arch: Arch, have: &str, more: &[String]) -> Vec<String> {
+    let packages = match arch {
+        Arch::X86_64 => PACKAGES,
+        Arch::Aarch64 => AARCH64_PACKAGES,
     };
     let mut names: Vec<String> = packages
         .iter()
@@ -140,7 +138,7 @@ mod tests {
     #[test]
     fn one_package_more_means_getting_that_one() {
         let have = PACKAGES.join("\n");
-        let missing = |have: &str, more: &[String]| missing(Architecture::X86_64, have, more);
+        let missing = |have: &str, more: &[String]| missing(Arch::X86_64, have, more);
         assert!(missing(&have, &[]).is_empty());
         let more = ["redis-server", "nginx", "redis-server"].map(str::to_owned);
         assert_eq!(missing(&have, &more), ["redis-server"]);

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::architecture::Architecture;
 use super::packages;
+use crate::arch::Arch;
 use crate::command::output;
 use crate::paths;
 use crate::progress::step;
@@ -72,7 +72,7 @@ pub(super) fn build_programs() -> Result<()> {
 /// Debian's Go: unpacked for guests, or installed on the host and so not unpacked.
 fn go() -> Result<PathBuf> {
     for libraries in [
-        packages::root(Architecture::X86_64).join("usr/lib"),
+        packages::root(Arch::X86_64).join("usr/lib"),
         PathBuf::from("/usr/lib"),
     ] {
         for entry in std::fs::read_dir(libraries)? {

@@ -1,27 +1,12 @@
 //! What differs between guests by their architecture; the host is x86-64.
 
-use clap::ValueEnum;
+use crate::arch::Arch;
 
-/// What a guest's processors are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Architecture {
-    /// As the host: it runs the host's programs.
-    #[default]
-    #[value(name = "x86_64")]
-    X86_64,
-    /// It runs programs of Debian's arm64 packages, which hide those of the same name among the host's files; others
-    /// of the host cannot be executed.
-    #[value(name = "aarch64")]
-    Aarch64,
-}
-
-impl Architecture {
-    /// What Debian calls it.
-    pub(super) const fn debian(self) -> &'static str {
-        match self {
-            Self::X86_64 => "amd64",
-            Self::Aarch64 => "arm64",
-        }
+impl Arch {
+    /// The one with a name, as `--arch` takes it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|arch| arch.name() == name)
     }
 
     /// What is added to a folder's name to tell the architectures apart.
@@ -36,7 +21,7 @@ impl Architecture {
     pub(super) const fn flag(self) -> &'static str {
         match self {
             Self::X86_64 => "",
-            Self::Aarch64 => " --architecture aarch64",
+            Self::Aarch64 => " --arch aarch64",
         }
     }
 
