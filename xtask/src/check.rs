@@ -12,6 +12,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use self::source::{Finding, Source};
+use crate::arch::Arch;
 use crate::build::{cargo, kernel_cargo};
 use crate::command::{find, output, run, shown};
 use crate::paths;
@@ -78,7 +79,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("format of ebpf/", kernel_format),
         ("lints", lints),
     ];
-    if let Some(toolchain) = ready_kernel_toolchain() {
+    if let (Some(toolchain), Ok(arch)) = (ready_kernel_toolchain(), Arch::host()) {
         let objects: [(_, &[&str]); 2] = [
             ("lints of ebpf/", &[]),
             (
@@ -87,7 +88,7 @@ fn commands() -> Vec<(&'static str, Command)> {
             ),
         ];
         for (name, object) in objects {
-            let mut lints = kernel_cargo(&toolchain, "clippy");
+            let mut lints = kernel_cargo(&toolchain, arch, "clippy");
             lints.arg("--release").args(object);
             lints.args(["--", "-D", "warnings"]);
             commands.push((name, lints));

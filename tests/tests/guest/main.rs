@@ -9,6 +9,7 @@
     reason = "in a test that is how a fault is told"
 )]
 
+mod aarch64;
 mod accept;
 mod adoption;
 mod checks;

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sockmeter_tests::conservation;
+use xtask::arch::Arch;
 use xtask::guest::{self, DEFAULT_KERNEL, Guest, Outcome};
 use xtask::paths;
+use xtask::test::{AARCH64_AGENT_VARIABLE, AARCH64_DRIVER_VARIABLE};
 
 use crate::scrape::{Labels, Scrape};
 use crate::truth::Driver;
@@ -25,6 +27,15 @@ impl Scenario {
     /// Tests may run in one process (cargo) or in one each (nextest, which numbers its runs), so the first
     /// leaves a note of its run in a file, and the others wait for that.
     pub(crate) fn of(name: &str) -> Self {
+        Self::of_run(name, || boot(name))
+    }
+
+    /// The same of `tests/guest/aarch64.sh` on an aarch64 kernel, with the agent attached in each of these ways.
+    pub(crate) fn on_aarch64(kernel: &str, ways: &str) -> Self {
+        Self::of_run(&format!("aarch64-{kernel}"), || boot_aarch64(kernel, ways))
+    }
+
+    fn of_run(name: &str, boot: impl FnOnce() -> Result<Outcome, String>) -> Self {
         let run =
             std::env::var("NEXTEST_RUN_ID").unwrap_or_else(|_| std::process::id().to_string());
         let notes = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenarios");
@@ -38,7 +49,7 @@ impl Scenario {
             .and_then(|text| serde_json::from_str(&text).ok())
             .filter(|note: &Value| note["run"] == run.as_str());
         let note = known.unwrap_or_else(|| {
-            let note = match boot(name) {
+            let note = match boot() {
                 Ok(outcome) => json!({
                     "run": run,
                     "folder": outcome.out_dir,
@@ -171,6 +182,26 @@ fn boot(name: &str) -> Result<Outcome, String> {
     guest.kernel = kernel();
     guest.packages = guest::packages_of(&script);
     guest.in_turn = script.lines().any(|line| line == "# Processors: in turn.");
+    run(name, &mut guest)
+}
+
+fn boot_aarch64(kernel: &str, ways: &str) -> Result<Outcome, String> {
+    let program = |variable: &str| {
+        std::env::var(variable).map_err(|_| {
+            format!("{variable} names no program for aarch64; `cargo xtask test --arch aarch64` builds it and says which")
+        })
+    };
+    let agent = program(AARCH64_AGENT_VARIABLE)?;
+    let driver = program(AARCH64_DRIVER_VARIABLE)?;
+    let mut guest = Guest::new(format!(
+        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}' WAYS='{ways}'; bash tests/guest/aarch64.sh"
+    ));
+    guest.kernel = kernel.to_owned();
+    guest.arch = Arch::Aarch64;
+    run(&format!("aarch64-{kernel}"), &mut guest)
+}
+
+fn run(name: &str, guest: &mut Guest) -> Result<Outcome, String> {
     guest.limit = Duration::from_secs(600);
     let outcome = guest.run().map_err(|why| format!("{why:#}"))?;
     if outcome.exit_code != 0 {

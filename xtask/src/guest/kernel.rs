@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::{unpack, vmlinux};
+use crate::arch::Arch;
 use crate::command::output;
 use crate::paths;
 use crate::progress::step;
@@ -37,8 +38,9 @@ const SERIES: [Series; 4] = [
     },
 ];
 
-/// Its `Depends` names the release's current kernel; the names themselves disappear after a while.
-const META_PACKAGE: &str = "linux-image-cloud-amd64";
+/// A package with this and the arch's name `Depends` on the release's current kernel; the names themselves
+/// disappear after a while.
+const META_PACKAGE: &str = "linux-image-cloud-";
 
 /// What the guest needs before it has a root; anything else is there for `modprobe`.
 const MODULES: [&str; 7] = [
@@ -67,23 +69,27 @@ impl Kernel {
     }
 
     /// Whether the kernel was prepared before.
-    pub(crate) fn is_ready(name: &str) -> bool {
-        folder(name).is_dir()
+    pub(crate) fn is_ready(arch: Arch, name: &str) -> bool {
+        folder(arch, name).is_dir()
     }
 
     /// Gets the kernel, from the network when it was not there before.
-    pub(crate) fn prepare(name: &str) -> Result<Self> {
+    pub(crate) fn prepare(arch: Arch, name: &str) -> Result<Self> {
         let Some(series) = SERIES.iter().find(|series| series.name == name) else {
             bail!(
                 "there is no kernel `{name}`; known are {}",
                 Self::names().join(", ")
             );
         };
-        let folder = folder(name);
+        let folder = folder(arch, name);
         if !folder.is_dir() {
             step(
-                &format!("getting kernel {name} from Debian {}", series.release),
-                || get(series, &folder),
+                &format!(
+                    "getting kernel {name} from Debian {} {}",
+                    series.release,
+                    arch.debian()
+                ),
+                || get(arch, series, &folder),
             )
             .with_context(|| format!("cannot get kernel {name}"))?;
         }
@@ -99,13 +105,20 @@ impl Kernel {
     }
 }
 
-fn folder(name: &str) -> PathBuf {
+fn folder(arch: Arch, name: &str) -> PathBuf {
+    let name = format!("{name}{}", arch.suffix());
     paths::guests().join("kernels").join(name)
 }
 
+/// Where the lists of a release's packages are.
+pub(super) fn apt_folder(arch: Arch, release: &str) -> PathBuf {
+    let name = format!("{release}{}", arch.suffix());
+    paths::guests().join("apt").join(name)
+}
+
 /// Makes the folder beside its place and moves it there when it is whole.
-fn get(series: &Series, folder: &Path) -> Result<()> {
-    let partial = folder.with_file_name(format!("{}.partial", series.name));
+fn get(arch: Arch, series: &Series, folder: &Path) -> Result<()> {
+    let partial = folder.with_file_name(format!("{}{}.partial", series.name, arch.suffix()));
     if partial.exists() {
         std::fs::remove_dir_all(&partial)?;
     }
@@ -113,10 +126,12 @@ fn get(series: &Series, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(&archives)?;
     let apt = OtherRelease::new(
         series.release,
-        &paths::guests().join("apt").join(series.release),
+        arch.debian(),
+        &apt_folder(arch, series.release),
     )?;
     apt.update()?;
-    for package in kernel_packages(&apt)? {
+    let meta = format!("{META_PACKAGE}{}", arch.debian());
+    for package in kernel_packages(&apt, &meta)? {
         apt.download(&package, &archives)?;
     }
     let tree = partial.join("tree");
@@ -134,16 +149,23 @@ fn get(series: &Series, folder: &Path) -> Result<()> {
         .iter()
         .find(|file| file.is_file())
         .context("the package has no kernel")?;
-    vmlinux::extract(compressed, &partial.join("vmlinux"))?;
+    let vmlinux = partial.join("vmlinux");
+    match arch {
+        Arch::X86_64 => vmlinux::extract(compressed, &vmlinux)?,
+        // There it is what QEMU takes: Documentation/arch/arm64/booting.rst.
+        Arch::Aarch64 => {
+            std::fs::copy(compressed, &vmlinux)?;
+        }
+    }
     collect_modules(&modules, &partial.join("modules"))?;
     std::fs::rename(&partial, folder)?;
     Ok(())
 }
 
 /// The packages with the kernel and its modules: since 7.2 they are two, behind another meta package.
-fn kernel_packages(apt: &OtherRelease) -> Result<Vec<String>> {
+fn kernel_packages(apt: &OtherRelease, meta: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    let mut open = vec![META_PACKAGE.to_owned()];
+    let mut open = vec![meta.to_owned()];
     while let Some(package) = open.pop() {
         let is_kernel = |name: &String| {
             ["linux-image-", "linux-binary-", "linux-modules-"]
@@ -158,7 +180,7 @@ fn kernel_packages(apt: &OtherRelease) -> Result<Vec<String>> {
         }
     }
     if found.is_empty() {
-        bail!("the package {META_PACKAGE} names no kernel");
+        bail!("the package {meta} names no kernel");
     }
     Ok(found)
 }
@@ -270,7 +292,7 @@ mod tests {
 
     #[test]
     fn an_unknown_kernel_is_answered_with_the_known_ones() {
-        let why = Kernel::prepare("2.4")
+        let why = Kernel::prepare(Arch::X86_64, "2.4")
             .err()
             .map(|why| why.to_string())
             .unwrap_or_default();
