@@ -1,4 +1,6 @@
-//! Runs every test, those in guests included.
+//! Runs every test, those in guests included; on other kernels than the usual one, those of [`matrix`].
+
+mod matrix;
 
 use std::process::{Command, ExitStatus};
 
@@ -14,6 +16,15 @@ use crate::setup::Install;
 
 /// Tells the tests in guests which agent to start.
 const AGENT_VARIABLE: &str = "SOCKMETER_AGENT";
+/// Tells them which kernel to boot.
+const KERNEL_VARIABLE: &str = "SOCKMETER_TEST_KERNEL";
+/// Tells them how the agent shall attach its programs.
+const PROBES_VARIABLE: &str = "SOCKMETER_TEST_PROBES";
+
+/// Ways of attaching that the usual kernel does not need, and is made to take for the HTTP tests.
+const OTHER_WAYS: [&str; 2] = ["kprobe", "tracepoint"];
+/// Those tests.
+const HTTP: &str = "requests::";
 
 /// The same in aarch64 guests.
 pub const AARCH64_AGENT_VARIABLE: &str = "SOCKMETER_AGENT_AARCH64";
@@ -21,19 +32,42 @@ pub const AARCH64_AGENT_VARIABLE: &str = "SOCKMETER_AGENT_AARCH64";
 /// Tells the tests in aarch64 guests which driver to start.
 pub const AARCH64_DRIVER_VARIABLE: &str = "SOCKMETER_DRIVER_AARCH64";
 
-/// Builds everything and runs the tests whose name contains `filter`; returns the runner's exit code.
+/// Builds everything and runs the tests whose name contains `filter`; returns the runner's exit code. If `kernels` is
+/// empty or has the usual one, every test runs on that; on others only what [`matrix::SCENARIOS`] says.
 ///
 /// # Errors
 /// When something is missing, a build fails, or the runner cannot be started.
-pub fn test(install: Install, filter: Option<&str>) -> Result<u8> {
+pub fn test(install: Install, filter: Option<&str>, kernels: &[String]) -> Result<u8> {
     phase("setting up guests", || guest::prepare_scenarios(install))?;
     crate::build::agent(install)?;
-    let tests = phase("running the tests", || tests(filter))?;
+    if kernels.is_empty() {
+        return all(filter, None);
+    }
+    matrix::run(install, filter, kernels)
+}
+
+/// Every test of the workspace, with its guests on the usual kernel, or on this one.
+fn all(filter: Option<&str>, kernel: Option<&str>) -> Result<u8> {
+    let tests = phase("running the tests", || {
+        status(tester(&["--workspace"], filter).envs(kernel.map(|name| (KERNEL_VARIABLE, name))))
+    })?;
     if tests != 0 || filter.is_some() {
         return Ok(tests);
     }
+    for way in OTHER_WAYS {
+        let tests = phase(
+            &format!("running the HTTP tests with --probes {way}"),
+            || {
+                let selection = ["--workspace", "--test", "guest", "--no-fail-fast"];
+                status(tester(&selection, Some(HTTP)).env(PROBES_VARIABLE, way))
+            },
+        )?;
+        if tests != 0 {
+            return Ok(tests);
+        }
+    }
     phase("running the examples in the documentation", || {
-        status(tester().args(["test", "--workspace", "--doc"]))
+        status(command().args(["test", "--workspace", "--doc"]))
     })
 }
 
@@ -60,24 +94,25 @@ pub fn aarch64(install: Install) -> Result<u8> {
     })
 }
 
-/// nextest runs each test in a process of its own and says more; cargo's own runner does as well.
-fn tests(filter: Option<&str>) -> Result<u8> {
+/// Runs tests of what is selected. nextest runs each test in a process of its own and says more; cargo's own runner
+/// does as well.
+fn tester(selection: &[&str], filter: Option<&str>) -> Command {
     let nextest = output(Command::new("cargo-nextest").args(["nextest", "--version"])).is_ok();
-    let mut command = tester();
+    let mut command = command();
     command.args(if nextest {
         ["nextest", "run"].as_slice()
     } else {
         &["test", "--no-fail-fast"]
     });
-    status(
-        command
-            .arg("--workspace")
-            .args((!nextest).then_some("--all-targets"))
-            .args(filter),
-    )
+    let targets = !nextest && !selection.contains(&"--test");
+    command
+        .args(selection)
+        .args(targets.then_some("--all-targets"))
+        .args(filter);
+    command
 }
 
-fn tester() -> Command {
+fn command() -> Command {
     let mut command = cargo(Some(&paths::kernel_object()));
     command.env(AGENT_VARIABLE, paths::agent());
     command

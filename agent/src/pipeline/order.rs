@@ -6,7 +6,7 @@
 
 use super::{Pipeline, Steer, Unsteered};
 use crate::{
-    connections::{Connection, ConnectionId},
+    connections::{Connection, ConnectionId, Direction},
     records::{Closed, Segment},
 };
 use std::borrow::Cow;
@@ -14,6 +14,11 @@ use std::borrow::Cow;
 /// Segments of one connection that wait at most; then they are taken as they came. A send may take as
 /// long as its peer is slow, and its process may read all the while.
 const WAITING_MAX: usize = 16;
+
+/// Whether a send began when what waits had been received: then it is not the one that was waited for.
+fn begins_behind(segment: &Segment<'_>, waiting: &Segment<'_>) -> bool {
+    segment.direction == Direction::Transmit && segment.begin_ns > waiting.time_ns
+}
 
 /// What waits on a connection.
 #[derive(Debug, Default)]
@@ -41,10 +46,15 @@ impl Pipeline {
             is_ending = end.is_some();
             let first = segments.first();
             if let Some(first) = first.filter(|first| first.direction != segment.direction) {
-                // The record that was waited for: behind what was there when the first that waits was counted.
-                segment.other_position = segment.other_position.min(first.position);
-                self.segment(&segment, steer);
-                return self.release(id, steer);
+                if is_ending || !begins_behind(&segment, first) {
+                    // The record that was waited for: behind what was there when the first that waits was counted.
+                    segment.other_position = segment.other_position.min(first.position);
+                    self.segment(&segment, steer);
+                    return self.release(id, steer);
+                }
+                // The send that was waited for has no record: the kernel left the program out at its return.
+                self.release(id, steer);
+                waiting = 0;
             }
         }
         if is_ending && waiting == 0 {

@@ -41,6 +41,8 @@ struct Bench {
     turns: u32,
     /// Of the last call.
     direction: Option<Direction>,
+    /// When the calls began whose records are pushed next; without it they take no time.
+    began_ns: Option<u64>,
     /// Of the records that are pushed next.
     overtakes: bool,
     after_end: bool,
@@ -63,6 +65,7 @@ impl Bench {
             positions: [0; 2],
             turns: 0,
             direction: None,
+            began_ns: None,
             overtakes: false,
             after_end: false,
         };
@@ -121,7 +124,7 @@ impl Bench {
             position,
             other_position,
             length_bytes,
-            begin_ns: self.now_ns,
+            begin_ns: self.began_ns.unwrap_or(self.now_ns),
             time_ns: self.now_ns,
             turn: self.turns,
             pid,

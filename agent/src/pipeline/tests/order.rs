@@ -9,6 +9,7 @@ const ONE: [&str; 1] = ["{process_pid=\"1\",protocol=\"http1\",role=\"client\"} 
 fn answer_first() -> Bench {
     let mut bench = Bench::new();
     bench.opened(Role::Client, false);
+    bench.began_ns = Some(bench.now_ns);
     bench.overtakes = true;
     bench.receive(OK);
     bench.overtakes = false;
@@ -77,6 +78,7 @@ fn what_comes_behind_what_waits_keeps_its_place_when_an_end_waits_too() {
     let mut bench = Bench::new();
     bench.opened(Role::Client, false);
     let (first, second) = OK.split_at(30);
+    bench.began_ns = Some(bench.now_ns);
     bench.overtakes = true;
     bench.receive(first);
     bench.positions = [OK.len() as u64, GET.len() as u64];
@@ -87,4 +89,32 @@ fn what_comes_behind_what_waits_keeps_its_place_when_an_end_waits_too() {
     bench.transmit(GET);
     assert_eq!(bench.series(ANSWERED), ONE);
     assert_eq!(bench.pipeline.connections_open(), 0);
+}
+
+/// A server's send has returned without a record, so the kernel side takes it for one that goes on.
+#[test]
+fn what_waits_for_a_send_that_has_no_record_comes_before_the_next_send() {
+    let mut bench = Bench::new();
+    bench.opened(Role::Server, false);
+    bench.receive(GET);
+    bench.overtakes = true;
+    bench.receive(GET);
+    bench.overtakes = false;
+    // TCP's number told of the bytes.
+    bench.positions[1] = OK.len() as u64;
+    bench.transmit(OK);
+    for _ in 0..3 {
+        bench.receive(GET);
+        bench.transmit(OK);
+    }
+    bench.closed();
+    assert_eq!(
+        bench.series("sockmeter_requests_unanswered_total"),
+        ["{process_pid=\"1\",protocol=\"http1\",role=\"server\",reason=\"gap\"} 2"]
+    );
+    assert_eq!(
+        bench.series(ANSWERED),
+        ["{process_pid=\"1\",protocol=\"http1\",role=\"server\"} 3"]
+    );
+    assert_eq!(bench.series("sockmeter_requests_unpaired_total"), [""; 0]);
 }
