@@ -1,5 +1,6 @@
 //! Runs every test, those in guests included.
 
+use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 use anyhow::{Context, Result};
@@ -14,6 +15,9 @@ use crate::setup::Install;
 /// Tells the tests in guests which agent to start.
 const AGENT_VARIABLE: &str = "SOCKMETER_AGENT";
 
+/// Tells them which Debian package to install.
+const PACKAGE_VARIABLE: &str = "SOCKMETER_DEB";
+
 /// Builds everything and runs the tests whose name contains `filter`; returns the runner's exit code.
 ///
 /// # Errors
@@ -21,7 +25,11 @@ const AGENT_VARIABLE: &str = "SOCKMETER_AGENT";
 pub fn test(install: Install, filter: Option<&str>) -> Result<u8> {
     phase("setting up guests", || guest::prepare_scenarios(install))?;
     crate::build::agent(install)?;
-    let tests = phase("running the tests", || tests(filter))?;
+    // Without it the tests of the package fail, and all others can run.
+    let package = crate::dist::package_here(install)
+        .inspect_err(|why| say(&format!("there is no Debian package to test: {why:#}")))
+        .ok();
+    let tests = phase("running the tests", || tests(filter, package.as_deref()))?;
     if tests != 0 || filter.is_some() {
         return Ok(tests);
     }
@@ -31,9 +39,10 @@ pub fn test(install: Install, filter: Option<&str>) -> Result<u8> {
 }
 
 /// nextest runs each test in a process of its own and says more; cargo's own runner does as well.
-fn tests(filter: Option<&str>) -> Result<u8> {
+fn tests(filter: Option<&str>, package: Option<&Path>) -> Result<u8> {
     let nextest = output(Command::new("cargo-nextest").args(["nextest", "--version"])).is_ok();
     let mut command = tester();
+    command.envs(package.map(|package| (PACKAGE_VARIABLE, package)));
     command.args(if nextest {
         ["nextest", "run"].as_slice()
     } else {

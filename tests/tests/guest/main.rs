@@ -22,6 +22,7 @@ mod limit;
 mod memory;
 mod others;
 mod overload;
+mod package;
 mod programs;
 mod queue;
 mod requests;
