@@ -12,6 +12,7 @@ mod limit;
 mod listeners;
 pub mod pauses;
 mod reconcile;
+mod rights;
 
 use crate::{
     adoption,
@@ -20,6 +21,7 @@ use crate::{
     kernel_btf::BtfError,
     memory,
     pipeline::Pipeline,
+    privileges::{Privileges, Thread},
     probes::{ProbeError, Probes},
     records::{KernelMaps, Record, maps::MapError},
     series,
@@ -83,6 +85,7 @@ pub struct Live {
     /// What the kernel's loss counters said last.
     losses: [u64; sockmeter_abi::field::LOSS_COUNTERS_USED],
     listening: Listening,
+    privileges: Privileges,
 }
 
 /// Now, on the clock of the records.
@@ -100,7 +103,8 @@ fn is_there(pid: u32) -> bool {
 }
 
 impl Live {
-    /// Loads and attaches the probes, and takes up the connections that are already open.
+    /// Loads and attaches the probes, gives up the rights that this took, and takes up the connections that are
+    /// already open.
     ///
     /// # Errors
     /// The probes cannot be had, or the recording cannot be begun.
@@ -124,7 +128,9 @@ impl Live {
             ticked_ns: 0,
             losses: [0; sockmeter_abi::field::LOSS_COUNTERS_USED],
             listening: Listening::default(),
+            privileges: Privileges::default(),
         };
+        live.privileges = Privileges::narrow(&mut || live.failures());
         live.walk();
         live.drain();
         memory::give_back();
@@ -134,6 +140,11 @@ impl Live {
     /// The verdict on each program.
     pub fn probes(&self) -> &Probes {
         &self.probes
+    }
+
+    /// What the agent may still do.
+    pub fn privileges(&self) -> &Privileges {
+        &self.privileges
     }
 
     /// How many connections are open.
@@ -162,11 +173,12 @@ impl Live {
         }
     }
 
-    /// Works until the asking side is gone.
+    /// Works until the asking side is gone. The thread that calls this can do nothing else from then on.
     ///
     /// # Errors
     /// The kernel's maps or the recording fail.
     pub fn run(mut self, mut asks: mpsc::Receiver<Ask>) -> Result<(), LiveError> {
+        self.privileges.seal(Thread::Pipeline);
         let mut pauses = Pauses::new(self.pause_min, self.ring_bytes);
         let mut rest = Duration::ZERO;
         loop {

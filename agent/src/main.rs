@@ -9,6 +9,7 @@ use sockmeter::{
     host,
     live::Live,
     log,
+    privileges::{self, Kept, Thread},
     serve::{self, Limits, Source},
 };
 use std::{io, net::TcpListener, path::Path, process::ExitCode, thread};
@@ -67,6 +68,10 @@ fn run(config: &Config, recording: Option<&Path>) -> anyhow::Result<()> {
     let worker = thread::Builder::new()
         .name("pipeline".to_owned())
         .spawn(move || -> anyhow::Result<()> { Ok(live.run(asks)?) })?;
+    // Only now: no thread can be started from here on.
+    if let Err(error) = privileges::seal(Thread::Server) {
+        tracing::warn!("{error}; the server goes on with more rights than it needs");
+    }
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -95,6 +100,12 @@ fn announce(live: &Live, listener: &TcpListener) -> io::Result<()> {
             family = probe.family,
             "probe is off: {why}"
         );
+    }
+    for Kept { capability, why } in live.privileges().kept() {
+        tracing::info!("keeps {capability}: {why}");
+    }
+    for need in live.privileges().missing() {
+        tracing::warn!("{}", need.lack());
     }
     let verdicts = live.probes().verdicts().iter();
     let attached = verdicts

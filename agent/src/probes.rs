@@ -12,6 +12,8 @@ mod on_demand;
 pub mod process_life;
 pub mod socket_io;
 pub mod socket_life;
+#[cfg(test)]
+mod tests;
 pub mod unix_io;
 pub mod unix_life;
 mod way;

@@ -80,9 +80,19 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("lints", lints),
     ];
     if let (Some(toolchain), Ok(arch)) = (ready_kernel_toolchain(), Arch::host()) {
-        let mut lints = kernel_cargo(&toolchain, arch, "clippy");
-        lints.args(["--release", "--", "-D", "warnings"]);
-        commands.push(("lints of ebpf/", lints));
+        let objects: [(_, &[&str]); 2] = [
+            ("lints of ebpf/", &[]),
+            (
+                "lints of ebpf/, fallback",
+                &["--features", "fallback", "--bin", "fallback"],
+            ),
+        ];
+        for (name, object) in objects {
+            let mut lints = kernel_cargo(&toolchain, arch, "clippy");
+            lints.arg("--release").args(object);
+            lints.args(["--", "-D", "warnings"]);
+            commands.push((name, lints));
+        }
     } else {
         say(
             "lints of ebpf/: not run, its toolchain is not there; `cargo xtask build-ebpf` gets it",

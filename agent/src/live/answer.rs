@@ -31,6 +31,7 @@ impl Live {
                     &losses,
                     connections,
                     &self.limit.capture(self.pipeline.excluded()),
+                    self.privileges.part(),
                 ));
             }
         }

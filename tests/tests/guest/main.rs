@@ -23,6 +23,7 @@ mod memory;
 mod others;
 mod overload;
 mod package;
+mod privileges;
 mod programs;
 mod queue;
 mod requests;
