@@ -1,5 +1,6 @@
 //! Embeds the eBPF object that `cargo xtask build-ebpf` made; without one the agent builds and says so when started.
 
+use sha2::{Digest as _, Sha256};
 use std::{env, error::Error, fs, path::PathBuf};
 
 /// `struct elf64_shdr` and where its fields are.
@@ -32,17 +33,41 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed=SOCKMETER_EBPF_OBJECT");
     let folder = PathBuf::from(env::var("OUT_DIR")?);
     let object = env::var_os("SOCKMETER_EBPF_OBJECT").map(PathBuf::from);
-    for name in OBJECTS {
+    let mut hashes = OBJECTS.map(String::from);
+    for (name, hash) in OBJECTS.iter().zip(&mut hashes) {
         let from = object.as_ref().map(|object| object.with_file_name(name));
-        embed(from, folder.join(format!("{name}.bpf.o")))?;
+        *hash = embed(from, folder.join(format!("{name}.bpf.o")))?;
     }
+    println!("cargo::rustc-env=SOCKMETER_VERSION={}", version(&hashes)?);
     Ok(())
 }
 
-/// Puts an object where the agent includes it from; without one, nothing.
-fn embed(object: Option<PathBuf>, to: PathBuf) -> Result<(), Box<dyn Error>> {
+/// What `--version` says: enough to find the sources of all that is in the program.
+fn version(hashes: &[String; OBJECTS.len()]) -> Result<String, Box<dyn Error>> {
+    println!("cargo::rerun-if-env-changed=SOCKMETER_COMMIT");
+    // Sources may come without git, so who builds says it.
+    let commit = env::var("SOCKMETER_COMMIT").unwrap_or_else(|_| "unknown".to_owned());
+    let lock = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../Cargo.lock");
+    println!("cargo::rerun-if-changed={}", lock.display());
+    let lock = fs::read_to_string(&lock)
+        .map_err(|error| format!("cannot read {}: {error}", lock.display()))?;
+    let aya = lock
+        .split_once("name = \"aya\"\nversion = \"")
+        .and_then(|(_, after)| after.split('"').next())
+        .unwrap_or("unknown");
+    let agent = env::var("CARGO_PKG_VERSION")?;
+    let [object, fallback] = hashes;
+    Ok(format!(
+        "{agent} (commit {commit}, aya {aya}, object {object}, fallback {fallback})"
+    ))
+}
+
+/// Puts an object where the agent includes it from, and returns its hash as `sha256sum` tells it of the file that was
+/// built; without one, nothing.
+fn embed(object: Option<PathBuf>, to: PathBuf) -> Result<String, Box<dyn Error>> {
     let Some(object) = object else {
-        return Ok(fs::write(to, [])?);
+        fs::write(to, [])?;
+        return Ok("none".to_owned());
     };
     println!("cargo::rerun-if-changed={}", object.display());
     let from = object.display();
@@ -54,7 +79,10 @@ fn embed(object: Option<PathBuf>, to: PathBuf) -> Result<(), Box<dyn Error>> {
             "{from}, which SOCKMETER_EBPF_OBJECT names, is not a 64-bit little-endian ELF object"
         )
     })?;
-    Ok(fs::write(to, lean)?)
+    fs::write(to, lean)?;
+    let hash = Sha256::digest(&whole);
+    let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("sha256:{digits}"))
 }
 
 /// The same object, with needless sections empty. They keep their places, so what refers to a section by its

@@ -16,6 +16,9 @@ pub const EXIT_USAGE: u8 = 2;
 /// Exit code of `sockmeter check`: runs here, with features off.
 pub const EXIT_FEATURES_OFF: u8 = 2;
 
+/// The agent's version, the commit and aya's version that it is built of, and its objects' hashes: by `build.rs`.
+const VERSION: &str = env!("SOCKMETER_VERSION");
+
 const ABOUT: &str = "Gives every unmodified service on this host its metrics";
 
 const LONG_ABOUT: &str = "\
@@ -46,7 +49,7 @@ Examples:
 
 /// The whole command line.
 #[derive(Clone, Debug, PartialEq, Parser)]
-#[command(name = "sockmeter", version, about = ABOUT, long_about = LONG_ABOUT, after_long_help = AFTER_HELP)]
+#[command(name = "sockmeter", version = VERSION, about = ABOUT, long_about = LONG_ABOUT, after_long_help = AFTER_HELP)]
 pub struct Cli {
     /// Settings, before or after the command.
     #[command(flatten)]

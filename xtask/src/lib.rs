@@ -6,6 +6,7 @@ pub mod build;
 pub mod check;
 mod command;
 pub mod demo;
+pub mod dist;
 pub mod guest;
 pub mod kernels;
 pub mod paths;

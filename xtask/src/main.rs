@@ -4,11 +4,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use xtask::arch::Arch;
 use xtask::guest::{self, Guest};
 use xtask::setup::Install;
-use xtask::{bench, build, check, demo, run, test};
+use xtask::{bench, build, check, demo, dist, run, test};
 
 /// Every kernel that guests can run.
 const ALL: &str = "all";
@@ -79,9 +79,25 @@ enum Chore {
     /// Needs no guest and no kernel toolchain. Where the kernel toolchain is there, the
     /// kernel's code is linted as well.
     Check(Setup),
+    /// Build what is handed out: a static agent and its Debian package, below target/dist.
+    Dist {
+        #[command(flatten)]
+        setup: Setup,
+        /// For which processors.
+        #[arg(long, value_enum, default_value_t = Arches::All)]
+        arch: Arches,
+    },
     /// Measure what sockmeter costs, and write it to docs/cost.md.
     #[command(subcommand)]
     Bench(Bench),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Arches {
+    #[value(name = "x86_64")]
+    X86_64,
+    Aarch64,
+    All,
 }
 
 #[derive(Subcommand)]
@@ -174,6 +190,7 @@ fn chore(chore: Chore) -> Result<u8> {
             filter,
         } => return test::test(setup.install(), filter.as_deref(), &named(kernels)),
         Chore::Check(setup) => check::check(setup.install())?,
+        Chore::Dist { setup, arch } => dist::dist(arch.list(), setup.install())?,
         Chore::Bench(Bench::Request { setup, smoke }) => {
             bench::request::request(setup.install(), smoke)?;
         }
@@ -182,6 +199,16 @@ fn chore(chore: Chore) -> Result<u8> {
         }
     }
     Ok(0)
+}
+
+impl Arches {
+    fn list(self) -> &'static [Arch] {
+        match self {
+            Self::X86_64 => &[Arch::X86_64],
+            Self::Aarch64 => &[Arch::Aarch64],
+            Self::All => &Arch::ALL,
+        }
+    }
 }
 
 impl Setup {

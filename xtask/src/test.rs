@@ -2,6 +2,7 @@
 
 mod matrix;
 
+use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 use anyhow::{Context, Result};
@@ -20,6 +21,11 @@ const AGENT_VARIABLE: &str = "SOCKMETER_AGENT";
 const KERNEL_VARIABLE: &str = "SOCKMETER_TEST_KERNEL";
 /// Tells them how the agent shall attach its programs.
 const PROBES_VARIABLE: &str = "SOCKMETER_TEST_PROBES";
+
+/// Tells them which Debian package to install.
+const PACKAGE_VARIABLE: &str = "SOCKMETER_DEB";
+/// The tests of that.
+const PACKAGE: &str = "package";
 
 /// Ways of attaching that the usual kernel does not need, and is made to take for the HTTP tests.
 const OTHER_WAYS: [&str; 2] = ["kprobe", "tracepoint"];
@@ -41,15 +47,25 @@ pub fn test(install: Install, filter: Option<&str>, kernels: &[String]) -> Resul
     phase("setting up guests", || guest::prepare_scenarios(install))?;
     crate::build::agent(install)?;
     if kernels.is_empty() {
-        return all(filter, None);
+        return all(install, filter, None);
     }
     matrix::run(install, filter, kernels)
 }
 
 /// Every test of the workspace, with its guests on the usual kernel, or on this one.
-fn all(filter: Option<&str>, kernel: Option<&str>) -> Result<u8> {
+fn all(install: Install, filter: Option<&str>, kernel: Option<&str>) -> Result<u8> {
+    // Without it the tests of the package fail, and all others can run.
+    let package = filter
+        .is_none_or(|filter| filter.starts_with(PACKAGE))
+        .then(|| {
+            crate::dist::package_here(install)
+                .inspect_err(|why| say(&format!("there is no Debian package to test: {why:#}")))
+        });
+    let package = package.and_then(Result::ok);
     let tests = phase("running the tests", || {
-        status(tester(&["--workspace"], filter).envs(kernel.map(|name| (KERNEL_VARIABLE, name))))
+        let mut tester = tester(&["--workspace"], filter);
+        tester.envs(package.map(|package| (PACKAGE_VARIABLE, package)));
+        status(tester.envs(kernel.map(|name| (KERNEL_VARIABLE, name))))
     })?;
     if tests != 0 || filter.is_some() {
         return Ok(tests);

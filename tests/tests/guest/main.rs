@@ -24,6 +24,7 @@ mod limit;
 mod memory;
 mod others;
 mod overload;
+mod package;
 mod privileges;
 mod programs;
 mod queue;

@@ -185,12 +185,14 @@ fn boot(name: &str) -> Result<Outcome, String> {
     let driver = env!("CARGO_BIN_EXE_driver");
     let io = env!("CARGO_BIN_EXE_io");
     let probes = probes();
+    // One scenario needs it, and says so when it is not there.
+    let package = std::env::var("SOCKMETER_DEB").unwrap_or_default();
     let programs = guest::programs();
     let programs = programs.display();
     let script = paths::checkout().join(format!("tests/guest/{name}.sh"));
     let script = std::fs::read_to_string(script).map_err(|why| why.to_string())?;
     let mut guest = Guest::new(format!(
-        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}' IO='{io}' PROGRAMS='{programs}' PROBES='{probes}'; bash tests/guest/{name}.sh"
+        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}' IO='{io}' PROGRAMS='{programs}' PROBES='{probes}' DEB='{package}'; bash tests/guest/{name}.sh"
     ));
     guest.kernel = kernel();
     guest.packages = guest::packages_of(&script);

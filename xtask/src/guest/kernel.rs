@@ -378,7 +378,8 @@ mod tests {
             "linux-image-6.19.2+deb13-cloud-amd64",
         ]
         .map(str::to_owned);
-        let newest = |series: &str| newest(&names, &format!("linux-image-{series}."), "-cloud-amd64");
+        let newest =
+            |series: &str| newest(&names, &format!("linux-image-{series}."), "-cloud-amd64");
         assert_eq!(
             newest("6.18"),
             Some("linux-image-6.18.15+deb13-cloud-amd64")

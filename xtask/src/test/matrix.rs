@@ -63,7 +63,7 @@ pub(super) fn run(install: Install, filter: Option<&str>, kernels: &[String]) ->
     let mut runs = Vec::new();
     for kernel in kernels {
         let ran = if kernel == DEFAULT_KERNEL {
-            on_usual(filter)?
+            on_usual(install, filter)?
         } else {
             on_other(kernel, install, filter)?
         };
@@ -85,9 +85,9 @@ pub(super) fn run(install: Install, filter: Option<&str>, kernels: &[String]) ->
 }
 
 /// Every test.
-fn on_usual(filter: Option<&str>) -> Result<Ran> {
+fn on_usual(install: Install, filter: Option<&str>) -> Result<Ran> {
     let started = Instant::now();
-    let passed = all(filter, Some(DEFAULT_KERNEL))? == 0;
+    let passed = all(install, filter, Some(DEFAULT_KERNEL))? == 0;
     let seconds = started.elapsed().as_secs_f64();
     Ok(Ran {
         kernel: DEFAULT_KERNEL.to_owned(),
