@@ -17,6 +17,7 @@ mod cost;
 mod cost_agent;
 mod datagrams;
 mod exclude;
+mod host;
 mod io;
 mod kernels;
 mod lies;

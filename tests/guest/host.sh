@@ -1,0 +1,66 @@
+# Scenario: hosts that lack something: types, capabilities, the right to read kernel memory. `host.rs` judges.
+# Processors: in turn.
+. tests/guest/lib.sh
+
+# checked NAME COMMAND...: what `check` says, for programs; its exit code.
+checked() {
+  local name=$1 code=0
+  shift
+  "$@" check --format json >"$OUT/$name.json" 2>"$OUT/$name.check.log" || code=$?
+  echo "$code" >"$OUT/$name.code"
+}
+
+# measured NAME: a driver asks nginx over 4 connections, between two scrapes.
+measured() {
+  scrape "$1-before"
+  start_driver "$1" 127.0.0.1:8080
+  tell "$1" "open 4"
+  tell "$1" "get 200 /ok /missing"
+  tell "$1" "close"
+  wait_for 20 "nginx to close" nobody_connected 8080
+  scrape "$1"
+  end_driver "$1"
+}
+
+start_nginx
+mountpoint -q /sys/kernel/security || mount -t securityfs securityfs /sys/kernel/security
+cat /sys/kernel/security/lockdown >"$OUT/lockdown-before"
+
+step "without capabilities"
+checked unprivileged setpriv --reuid=65534 --regid=65534 --clear-groups "$AGENT"
+checked blind setpriv --bounding-set=-sys_ptrace,-dac_read_search --inh-caps=-sys_ptrace,-dac_read_search "$AGENT"
+checked all "$AGENT"
+
+step "without types of its own"
+cp /sys/kernel/btf/vmlinux "$WORK/types"
+mkdir "$WORK/nothing"
+mount --bind "$WORK/nothing" /sys/kernel/btf
+checked untyped "$AGENT"
+code=0
+timeout 60 "$AGENT" 2>"$OUT/untyped.stderr" || code=$?
+echo "$code" >"$OUT/untyped.run.code"
+head -c 4096 /bin/true >"$WORK/no-types"
+code=0
+timeout 60 "$AGENT" --btf "$WORK/no-types" 2>"$OUT/no-types.stderr" || code=$?
+echo "$code" >"$OUT/no-types.run.code"
+start_agent file --btf "$WORK/types"
+measured file
+stop_agent
+umount /sys/kernel/btf
+
+step "integrity"
+echo integrity >/sys/kernel/security/lockdown
+checked integrity "$AGENT"
+start_agent integrity
+measured integrity
+stop_agent
+
+step "confidentiality"
+echo confidentiality >/sys/kernel/security/lockdown
+checked confidentiality "$AGENT"
+code=0
+timeout 60 "$AGENT" --probes kprobe 2>"$OUT/forced.stderr" || code=$?
+echo "$code" >"$OUT/forced.run.code"
+start_agent confidentiality
+measured confidentiality
+stop_agent
