@@ -88,6 +88,8 @@ has_scraped() { query "$counted" | grep -q '"value"'; }
 wait_for 60 "Prometheus to scrape" has_scraped
 query "$counted" >"$OUT/prometheus.counted"
 query "sum(sockmeter_connections_active{process_pid=\"$NGINX_PID\",role=\"server\"})" >"$OUT/prometheus.active"
+query "max(http_server_request_duration_seconds_created{process_pid=\"$NGINX_PID\"})" >"$OUT/prometheus.created"
+curl -fsS -H "Accept: application/openmetrics-text;version=1.0.0" "$METRICS/metrics" >"$OUT/openmetrics"
 curl -fsS http://127.0.0.1:9090/api/v1/targets >"$OUT/prometheus.targets"
 kill -TERM $PROMETHEUS_PID
 scrape scraped

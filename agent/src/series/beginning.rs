@@ -1,8 +1,8 @@
 //! Since when series count: what OpenMetrics shows as `_created`.
 //!
-//! A series begins when it is made. Bytes are told up to a second after they moved, so what it has counted by then may
-//! have happened a little earlier, but not before everything was told the last time: that is the beginning that is
-//! shown, or that of the process if that is later.
+//! A series begins when it is made. What makes it may have happened up to a second earlier, as bytes are told that late,
+//! but not before everything was told the last time: that is the beginning that is shown, or that of the process if that
+//! is later. (Datagrams, and segments that were sent again, are told at scrapes only.)
 
 use super::Series;
 use super::process::Owner;

@@ -73,7 +73,7 @@ pub enum Value<'a> {
 pub(super) struct Labels {
     pub(super) owner: Arc<Owner>,
     pub(super) own: Arc<str>,
-    /// Nothing that the series has counted happened before, since 1970.
+    /// Nothing that the series counts was told before, since 1970.
     pub(super) created_unix_ns: u64,
 }
 

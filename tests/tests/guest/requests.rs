@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::checks::Checks;
 use crate::scenario::Scenario;
+use crate::scrape::Scrape;
 use crate::truth::{Logged, access_log, count_by, stub_status};
 
 const SERVED: &str = "http_server_request_duration_seconds_count";
@@ -354,6 +355,14 @@ fn a_real_prometheus_scrapes() {
     }
     // 2380, stub_status, and this driver's.
     checks.equal("requests", scraped.sum(SERVED, &nginx), 2481.0);
+    // Prometheus asks for OpenMetrics, which alone has this.
+    let open_metrics = Scrape::parse(&scenario.text("openmetrics"));
+    let created = "http_server_request_duration_seconds_created";
+    let created = open_metrics.samples(created, &nginx);
+    let newest = created.fold(0.0, |newest: f64, sample| newest.max(sample.value));
+    let answer = scenario.json("prometheus.created");
+    let got = answer["data"]["result"][0]["value"][1].as_str().unwrap();
+    checks.equal("newest beginning", got.parse().unwrap(), newest);
 }
 
 #[test]
