@@ -19,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
+pub use self::kernel::Absent;
 use self::kernel::Kernel;
 use self::machine::Machine;
 use crate::command::{output, tail};
@@ -96,7 +97,7 @@ pub fn kernels() -> Vec<&'static str> {
 /// Gets everything that guests with this kernel and these additional packages need.
 ///
 /// # Errors
-/// When something is missing and cannot be, or may not be, had.
+/// When something is missing and cannot be, or may not be, had; [`Absent`] if Debian does not have the kernel.
 pub fn prepare(kernel: &str, more_packages: &[String], install: Install) -> Result<()> {
     let _turn = take_turn()?;
     prepare_in_turn(kernel, more_packages, install).map(|_| ())

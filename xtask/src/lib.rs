@@ -6,6 +6,7 @@ pub mod check;
 mod command;
 pub mod demo;
 pub mod guest;
+pub mod kernels;
 pub mod paths;
 mod progress;
 pub mod run;

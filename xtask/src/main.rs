@@ -9,6 +9,9 @@ use xtask::guest::{self, Guest};
 use xtask::setup::Install;
 use xtask::{bench, build, check, demo, run, test};
 
+/// Every kernel that guests can run.
+const ALL: &str = "all";
+
 /// Builds, runs and tests sockmeter.
 ///
 /// Missing tools are named and then installed, with rustup and apt; nothing else on this machine is
@@ -53,9 +56,17 @@ enum Chore {
     #[command(after_help = "Example: cargo xtask guest --forward 8080:80 -- 'nginx; sleep 60'")]
     Guest(GuestFlags),
     /// Run every test, those in guests included.
+    ///
+    /// On other kernels than 6.1 run those of HTTP and of the I/O paths, and what `sockmeter check` finds
+    /// there is compared with docs/kernels.md; with a filter, the guest tests that it selects. A kernel that
+    /// Debian does not have is skipped, and named at the end.
+    #[command(after_help = "Example: cargo xtask test --kernels 6.12,newest")]
     Test {
         #[command(flatten)]
         setup: Setup,
+        /// Run on these kernels, not on 6.1 alone.
+        #[arg(long, value_name = "all|NAME,...", value_delimiter = ',', value_parser = kernel_or_all())]
+        kernels: Vec<String>,
         /// Run only tests with this in their name.
         filter: Option<String>,
     },
@@ -142,7 +153,11 @@ fn chore(chore: Chore) -> Result<u8> {
         Chore::Run { setup, flags } => match run::run(setup.install(), &flags)? {},
         Chore::Demo(setup) => demo::demo(setup.install())?,
         Chore::Guest(flags) => return run_guest(flags),
-        Chore::Test { setup, filter } => return test::test(setup.install(), filter.as_deref()),
+        Chore::Test {
+            setup,
+            kernels,
+            filter,
+        } => return test::test(setup.install(), filter.as_deref(), &named(kernels)),
         Chore::Check(setup) => check::check(setup.install())?,
         Chore::Bench(Bench::Request { setup, smoke }) => {
             bench::request::request(setup.install(), smoke)?;
@@ -157,6 +172,19 @@ fn chore(chore: Chore) -> Result<u8> {
 impl Setup {
     fn install(&self) -> Install {
         Install::unless(self.no_install)
+    }
+}
+
+/// What `--kernels` takes.
+fn kernel_or_all() -> Vec<&'static str> {
+    [vec![ALL], guest::kernels()].concat()
+}
+
+fn named(kernels: Vec<String>) -> Vec<String> {
+    if kernels.iter().any(|name| name == ALL) {
+        guest::kernels().into_iter().map(str::to_owned).collect()
+    } else {
+        kernels
     }
 }
 

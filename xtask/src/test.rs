@@ -1,4 +1,6 @@
-//! Runs every test, those in guests included.
+//! Runs every test, those in guests included; on other kernels than the usual one, those of [`matrix`].
+
+mod matrix;
 
 use std::process::{Command, ExitStatus};
 
@@ -13,41 +15,55 @@ use crate::setup::Install;
 
 /// Tells the tests in guests which agent to start.
 const AGENT_VARIABLE: &str = "SOCKMETER_AGENT";
+/// Tells them which kernel to boot.
+const KERNEL_VARIABLE: &str = "SOCKMETER_TEST_KERNEL";
 
-/// Builds everything and runs the tests whose name contains `filter`; returns the runner's exit code.
+/// Builds everything and runs the tests whose name contains `filter`; returns the runner's exit code. If `kernels` is
+/// empty or has the usual one, every test runs on that; on others only what [`matrix::SCENARIOS`] says.
 ///
 /// # Errors
 /// When something is missing, a build fails, or the runner cannot be started.
-pub fn test(install: Install, filter: Option<&str>) -> Result<u8> {
+pub fn test(install: Install, filter: Option<&str>, kernels: &[String]) -> Result<u8> {
     phase("setting up guests", || guest::prepare_scenarios(install))?;
     crate::build::agent(install)?;
-    let tests = phase("running the tests", || tests(filter))?;
+    if kernels.is_empty() {
+        return all(filter, None);
+    }
+    matrix::run(install, filter, kernels)
+}
+
+/// Every test of the workspace, with its guests on the usual kernel, or on this one.
+fn all(filter: Option<&str>, kernel: Option<&str>) -> Result<u8> {
+    let tests = phase("running the tests", || {
+        status(tester(&["--workspace"], filter).envs(kernel.map(|name| (KERNEL_VARIABLE, name))))
+    })?;
     if tests != 0 || filter.is_some() {
         return Ok(tests);
     }
     phase("running the examples in the documentation", || {
-        status(tester().args(["test", "--workspace", "--doc"]))
+        status(command().args(["test", "--workspace", "--doc"]))
     })
 }
 
-/// nextest runs each test in a process of its own and says more; cargo's own runner does as well.
-fn tests(filter: Option<&str>) -> Result<u8> {
+/// Runs tests of what is selected. nextest runs each test in a process of its own and says more; cargo's own runner
+/// does as well.
+fn tester(selection: &[&str], filter: Option<&str>) -> Command {
     let nextest = output(Command::new("cargo-nextest").args(["nextest", "--version"])).is_ok();
-    let mut command = tester();
+    let mut command = command();
     command.args(if nextest {
         ["nextest", "run"].as_slice()
     } else {
         &["test", "--no-fail-fast"]
     });
-    status(
-        command
-            .arg("--workspace")
-            .args((!nextest).then_some("--all-targets"))
-            .args(filter),
-    )
+    let targets = !nextest && !selection.contains(&"--test");
+    command
+        .args(selection)
+        .args(targets.then_some("--all-targets"))
+        .args(filter);
+    command
 }
 
-fn tester() -> Command {
+fn command() -> Command {
     let mut command = cargo(Some(&paths::kernel_object()));
     command.env(AGENT_VARIABLE, paths::agent());
     command

@@ -17,6 +17,7 @@ mod cost_agent;
 mod datagrams;
 mod exclude;
 mod io;
+mod kernels;
 mod lies;
 mod limit;
 mod memory;

@@ -13,6 +13,9 @@ use xtask::paths;
 use crate::scrape::{Labels, Scrape};
 use crate::truth::Driver;
 
+/// Kernels that preempt programs (6.18 and 7.2 do) leave one out when another task is inside it on the same processor.
+const MISSED: &str = "sockmeter_probe_missed_total";
+
 /// What one run of a scenario saved.
 pub(crate) struct Scenario {
     folder: PathBuf,
@@ -101,6 +104,16 @@ impl Scenario {
     pub(crate) fn rise(&self, scrapes: [&str; 2], name: &str, labels: Labels) -> f64 {
         let [before, after] = scrapes.map(|scrape| self.scrape(scrape).sum(name, labels));
         after - before
+    }
+
+    /// How many runs of programs the kernel left out until a scrape.
+    pub(crate) fn missed_until(&self, scrape: &str) -> f64 {
+        self.scrape(scrape).sum(MISSED, &[])
+    }
+
+    /// How many between two.
+    pub(crate) fn missed(&self, scrapes: [&str; 2]) -> f64 {
+        self.rise(scrapes, MISSED, &[])
     }
 
     /// By how much sums by a label rose; what did not rise is left out.

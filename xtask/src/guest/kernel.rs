@@ -1,5 +1,7 @@
 //! Kernels for guests: Debian's cloud kernels, unpacked below `target/`, never installed.
 
+use std::error::Error;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,28 +17,49 @@ use crate::setup::apt::OtherRelease;
 struct Series {
     name: &'static str,
     release: &'static str,
+    package: Package,
+}
+
+/// Which of the release's kernels it is.
+enum Package {
+    /// The current one.
+    Current,
+    /// The newest of the series: the release has gone on to others, and still has it.
+    Kept,
 }
 
 /// One row is one kernel that guests can run.
-const SERIES: [Series; 4] = [
+const SERIES: [Series; 5] = [
     Series {
         name: "5.10",
         release: "bullseye",
+        package: Package::Current,
     },
     Series {
         name: "6.1",
         release: "bookworm",
+        package: Package::Current,
     },
     Series {
         name: "6.12",
         release: "trixie",
+        package: Package::Current,
+    },
+    Series {
+        name: "6.18",
+        release: "trixie-backports",
+        package: Package::Kept,
     },
     Series {
         name: "newest",
         release: "sid",
+        package: Package::Current,
     },
 ];
 
+/// How the packages of kernels begin and end; between them is the version.
+const PACKAGE_BEGINS: &str = "linux-image-";
+const PACKAGE_ENDS: &str = "-cloud-amd64";
 /// Its `Depends` names the release's current kernel; the names themselves disappear after a while.
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
 
@@ -50,6 +73,19 @@ const MODULES: [&str; 7] = [
     "virtiofs",
     "overlay",
 ];
+
+/// Debian does not have a kernel: not its release any more, or the release not the package. The server was asked, so
+/// this is no fault of the network.
+#[derive(Debug)]
+pub struct Absent(String);
+
+impl fmt::Display for Absent {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.0)
+    }
+}
+
+impl Error for Absent {}
 
 /// A kernel that is ready to boot.
 pub(crate) struct Kernel {
@@ -111,14 +147,7 @@ fn get(series: &Series, folder: &Path) -> Result<()> {
     }
     let archives = partial.join("archives");
     std::fs::create_dir_all(&archives)?;
-    let apt = OtherRelease::new(
-        series.release,
-        &paths::guests().join("apt").join(series.release),
-    )?;
-    apt.update()?;
-    for package in kernel_packages(&apt)? {
-        apt.download(&package, &archives)?;
-    }
+    download(series, &archives)?;
     let tree = partial.join("tree");
     unpack::unpack_all(&archives, &tree)?;
     std::fs::remove_dir_all(&archives)?;
@@ -140,10 +169,49 @@ fn get(series: &Series, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Downloads the kernel's packages into `folder`.
+fn download(series: &Series, folder: &Path) -> Result<()> {
+    let apt = OtherRelease::new(
+        series.release,
+        &paths::guests().join("apt").join(series.release),
+    )?;
+    let update = apt.update();
+    let release = series.release;
+    if let Err(why) = &update
+        && is_release_gone(&why.to_string())
+    {
+        return Err(Absent(format!("Debian has no release {release} any more")).into());
+    }
+    update?;
+    let packages = kernel_packages(&apt, series)?;
+    if packages.is_empty() {
+        let Series { name, release, .. } = series;
+        let why = format!("Debian {release} has no package of a cloud kernel {name}");
+        return Err(Absent(why).into());
+    }
+    for package in packages {
+        apt.download(&package, folder)?;
+    }
+    Ok(())
+}
+
+/// Whether apt was told by the server that there is no such release.
+fn is_release_gone(said: &str) -> bool {
+    said.contains("does not have a Release file") || said.contains("no longer has a Release file")
+}
+
 /// The packages with the kernel and its modules: since 7.2 they are two, behind another meta package.
-fn kernel_packages(apt: &OtherRelease) -> Result<Vec<String>> {
+fn kernel_packages(apt: &OtherRelease, series: &Series) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    let mut open = vec![META_PACKAGE.to_owned()];
+    let mut open = Vec::new();
+    match series.package {
+        Package::Current => open.extend(apt.names(META_PACKAGE)?.into_iter().find(is_meta)),
+        Package::Kept => {
+            let begins = format!("{PACKAGE_BEGINS}{}.", series.name);
+            found.extend(newest(&apt.names(&begins)?, &begins).map(str::to_owned));
+            open.clone_from(&found);
+        }
+    }
     while let Some(package) = open.pop() {
         let is_kernel = |name: &String| {
             ["linux-image-", "linux-binary-", "linux-modules-"]
@@ -157,10 +225,21 @@ fn kernel_packages(apt: &OtherRelease) -> Result<Vec<String>> {
             }
         }
     }
-    if found.is_empty() {
-        bail!("the package {META_PACKAGE} names no kernel");
-    }
     Ok(found)
+}
+
+fn is_meta(name: &String) -> bool {
+    name == META_PACKAGE
+}
+
+/// Of packages whose names begin so and have a version behind it, `9` or `15+deb13`, the newest kernel.
+fn newest<'a>(names: &'a [String], begins: &str) -> Option<&'a str> {
+    let patch = |name: &str| -> Option<u32> {
+        let version = name.strip_prefix(begins)?.strip_suffix(PACKAGE_ENDS)?;
+        version.split('+').next()?.parse().ok()
+    };
+    let kernels = names.iter().filter(|name| patch(name).is_some());
+    kernels.max_by_key(|name| patch(name)).map(String::as_str)
 }
 
 fn only_entry(folder: &Path) -> Result<String> {
@@ -266,6 +345,24 @@ mod tests {
                 .to_string()
                 .contains("fuse")
         );
+    }
+
+    #[test]
+    fn the_newest_kernel_of_a_series_is_the_one_with_the_highest_number() {
+        let names = [
+            "linux-image-6.18.9+deb13-cloud-amd64",
+            "linux-image-6.18.15+deb13-cloud-amd64",
+            "linux-image-6.18.15+deb13-cloud-amd64-dbg",
+            "linux-image-6.18.16+deb13-rt-amd64",
+            "linux-image-6.19.2+deb13-cloud-amd64",
+        ]
+        .map(str::to_owned);
+        let newest = |series: &str| newest(&names, &format!("linux-image-{series}."));
+        assert_eq!(
+            newest("6.18"),
+            Some("linux-image-6.18.15+deb13-cloud-amd64")
+        );
+        assert_eq!(newest("6.1"), None);
     }
 
     #[test]

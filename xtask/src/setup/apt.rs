@@ -140,6 +140,17 @@ impl OtherRelease {
         Ok(())
     }
 
+    /// The packages whose names begin so. (`apt-cache pkgnames` names those too that are only needed by others.)
+    pub(crate) fn names(&self, begins: &str) -> Result<Vec<String>> {
+        let begins = format!("^{}", begins.replace('.', "\\."));
+        let mut search = self.command("apt-cache");
+        let text = output(search.args(["search", "--names-only", &begins]))?;
+        let names = text
+            .lines()
+            .filter_map(|line| line.split_whitespace().next());
+        Ok(names.map(str::to_owned).collect())
+    }
+
     /// What a package depends on, by name.
     pub(crate) fn needs(&self, package: &str) -> Result<Vec<String>> {
         let text = output(self.command("apt-cache").args(["depends", package]))?;
@@ -209,8 +220,10 @@ fn sources_for(release: &str, host: &str, known: &str) -> Result<String> {
         } else {
             String::new()
         };
-        if release == "sid" && !part.is_empty() {
-            continue; // has no security updates of its own
+        // Neither has security updates of its own.
+        let without = release == "sid" || release.ends_with("-backports");
+        if without && !part.is_empty() {
+            continue;
         }
         lines.push(format!("deb {options}{server} {release}{part} main\n"));
     }
@@ -239,15 +252,14 @@ mod tests {
     }
 
     #[test]
-    fn the_unstable_release_has_no_security_part() {
+    fn the_unstable_release_and_backports_have_no_security_part() {
         let known = "http://a/debian bookworm main\nhttp://a/security bookworm-security main\n";
-        assert_eq!(
-            sources_for("sid", "bookworm", known)
-                .unwrap()
-                .lines()
-                .count(),
-            1
-        );
+        for release in ["sid", "trixie-backports"] {
+            let sources = sources_for(release, "bookworm", known).unwrap();
+            let want = format!("http://a/debian {release} main\n");
+            assert!(sources.lines().count() == 1, "{sources}");
+            assert!(sources.ends_with(&want), "{sources}");
+        }
     }
 
     #[test]

@@ -1,0 +1,39 @@
+# Scenario: what the agent finds on a kernel, whichever it is, for each way to attach that it can be told to take.
+# `kernels.rs` judges.
+# Processors: in turn.
+. tests/guest/lib.sh
+
+uname -r >"$OUT/kernel"
+step "what the kernel has, in its own words"
+awk '{ print $3 }' /proc/kallsyms | sort -u >"$OUT/symbols"
+
+# With no such flag it has one way.
+ways=$("$AGENT" -h | sed -n 's/.*--probes .*\[possible values: \(.*\)\].*/\1/p' | tr -d ',')
+for way in ${ways:-auto}; do
+  flags=()
+  [ -z "$ways" ] || flags=(--probes "$way")
+  echo "$way" >>"$OUT/ways"
+
+  step "check, $way"
+  bpftool prog show -j >"$OUT/$way.before"
+  code=0
+  "$AGENT" "${flags[@]}" check --format json >"$OUT/$way.json" 2>"$OUT/$way.log" || code=$?
+  echo "$code" >"$OUT/$way.code"
+  code=0
+  "$AGENT" "${flags[@]}" check >"$OUT/$way.text" 2>>"$OUT/$way.log" || code=$?
+  echo "$code" >"$OUT/$way.text.code"
+  bpftool prog show -j >"$OUT/$way.after"
+
+  step "run, $way"
+  if [ "$code" -eq 1 ]; then
+    code=0
+    timeout 60 "$AGENT" "${flags[@]}" 2>"$OUT/$way.run.log" || code=$?
+    echo "$code" >"$OUT/$way.run.code"
+  else
+    start_agent "$way" "${flags[@]}"
+    bpftool prog show -j >"$OUT/$way.during"
+    scrape "$way"
+    stop_agent
+    echo "$STOPPED" >"$OUT/$way.run.code"
+  fi
+done
