@@ -25,10 +25,23 @@ mod file {
 /// which the agent would carry, and take apart at each start.
 const NEEDLESS: [&[u8]; 3] = [b".debug_", b".rel.debug_", b".rel.BTF"];
 
+/// Objects, all in one folder: the one that the variable names, and those beside it.
+const OBJECTS: [&str; 2] = ["sockmeter", "fallback"];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed=SOCKMETER_EBPF_OBJECT");
-    let to = PathBuf::from(env::var("OUT_DIR")?).join("sockmeter.bpf.o");
-    let Some(object) = env::var_os("SOCKMETER_EBPF_OBJECT").map(PathBuf::from) else {
+    let folder = PathBuf::from(env::var("OUT_DIR")?);
+    let object = env::var_os("SOCKMETER_EBPF_OBJECT").map(PathBuf::from);
+    for name in OBJECTS {
+        let from = object.as_ref().map(|object| object.with_file_name(name));
+        embed(from, folder.join(format!("{name}.bpf.o")))?;
+    }
+    Ok(())
+}
+
+/// Puts an object where the agent includes it from; without one, nothing.
+fn embed(object: Option<PathBuf>, to: PathBuf) -> Result<(), Box<dyn Error>> {
+    let Some(object) = object else {
         return Ok(fs::write(to, [])?);
     };
     println!("cargo::rerun-if-changed={}", object.display());

@@ -25,23 +25,17 @@ pub struct Report {
 
 /// Looks at the host; where nothing is in the way, attaches every program for a moment.
 pub fn report(config: &Config) -> Report {
-    let requirements = host::requirements();
+    let requirements = host::requirements(config.kernel.btf.as_deref());
     let mut report = Report {
         requirements,
         probes: Vec::new(),
         failure: None,
     };
-    if report
-        .requirements
-        .iter()
-        .any(|found| found.missing.is_some())
-    {
+    if report.requirements.iter().any(Requirement::bars) {
         return report;
     }
-    let attached =
-        Probes::load(config).and_then(|(mut probes, _maps)| Ok(probes.attach()?.to_vec()));
-    match attached {
-        Ok(probes) => report.probes = probes,
+    match Probes::start(config) {
+        Ok((probes, _maps)) => report.probes = probes.verdicts().to_vec(),
         Err(error) => report.failure = Some(error.to_string()),
     }
     report
@@ -61,7 +55,12 @@ impl Report {
     pub fn exit_code(&self) -> u8 {
         if !is_ready(&self.probes) {
             EXIT_CANNOT_RUN
-        } else if faults(&self.probes).next().is_some() {
+        } else if faults(&self.probes).next().is_some()
+            || self
+                .requirements
+                .iter()
+                .any(|found| found.missing.is_some())
+        {
             EXIT_FEATURES_OFF
         } else {
             0
@@ -78,38 +77,29 @@ impl Report {
 
     fn text(&self) -> String {
         let mut text = String::new();
-        for Requirement {
-            name,
-            found,
-            missing,
-        } in &self.requirements
-        {
-            let (mark, why) = match missing {
-                None => ("ok", String::new()),
-                Some(why) => ("MISSING", format!(": {why}")),
+        for requirement in &self.requirements {
+            let mark = match (&requirement.missing, requirement.essential) {
+                (None, _) => "ok",
+                (Some(_), true) => "MISSING",
+                (Some(_), false) => "without",
             };
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{mark:<12} {name}: {found}{why}");
-        }
-        for ProbeHealth {
-            program,
-            family,
-            kind,
-            verdict,
-            ..
-        } in &self.probes
-        {
-            let (mark, why) = match verdict {
-                Verdict::Attached => ("ok", String::new()),
-                Verdict::Unsupported { why } => ("unsupported", format!(": {why}")),
-                Verdict::Failed { why } => ("FAILED", format!(": {why}")),
-                Verdict::Off { why } => ("off", format!(": {why}")),
-            };
-            let gives = gives(program);
             let _ = writeln!(
                 text,
-                "{mark:<12} {family}/{program} ({kind}), gives {gives}{why}"
+                "{mark:<12} {}: {}",
+                requirement.name, requirement.found
             );
+            if let Some(why) = &requirement.missing {
+                let _ = writeln!(text, "{:<12}   {why}", "");
+            }
+            if let Some(remedy) = &requirement.remedy {
+                let _ = writeln!(text, "{:<12}   to do: {remedy}", "");
+            }
+        }
+        let mut families: Vec<&str> = self.probes.iter().map(|probe| probe.family).collect();
+        families.dedup();
+        for family in families {
+            self.tell_family(family, &mut text);
         }
         if let Some(why) = &self.failure {
             let _ = writeln!(text, "{:<12} {why}", "FAILED");
@@ -124,8 +114,60 @@ impl Report {
     }
 }
 
+impl Report {
+    /// A line for the family, and one for each of its programs that is not attached.
+    fn tell_family(&self, family: &str, text: &mut String) {
+        let probes: Vec<&ProbeHealth> = self
+            .probes
+            .iter()
+            .filter(|probe| probe.family == family)
+            .collect();
+        let attached = probes
+            .iter()
+            .filter(|probe| probe.verdict == Verdict::Attached);
+        let mut kinds: Vec<&str> = attached.clone().map(|probe| probe.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let count = attached.count();
+        let fault = |probe: &&ProbeHealth| faults(std::slice::from_ref(*probe)).next().is_some();
+        let mark = if probes.iter().any(|probe| probe.essential && fault(probe)) {
+            "FAILED"
+        } else if count == 0 || probes.iter().any(fault) {
+            "off"
+        } else {
+            "ok"
+        };
+        let kinds = kinds.join(", ");
+        let of = probes.len();
+        let _ = writeln!(
+            text,
+            "{mark:<12} {family}: {count} of {of} programs attached ({kinds})"
+        );
+        for ProbeHealth {
+            program,
+            family,
+            kind,
+            verdict,
+            ..
+        } in probes
+        {
+            let (mark, why) = match verdict {
+                Verdict::Attached => continue,
+                Verdict::Unsupported { why } => ("unsupported", why),
+                Verdict::Failed { why } => ("FAILED", why),
+                Verdict::Off { why } => ("off", why),
+            };
+            let gives = gives(program);
+            let _ = writeln!(
+                text,
+                "{mark:<12}   {family}/{program} ({kind}), gives {gives}: {why}"
+            );
+        }
+    }
+}
+
 fn gives(program: &str) -> &'static str {
-    let mut programs = ALL.iter().flat_map(|family| family.programs);
+    let mut programs = ALL.iter().flat_map(|family| family.all_programs());
     programs
         .find(|known| known.name == program)
         .map_or("", |known| known.gives)
@@ -232,7 +274,27 @@ mod tests {
         .text();
         assert_eq!(
             text,
-            "FAILED       socket_io/socket_send (fexit), gives bytes sent: refused\ncannot run here\n"
+            "FAILED       socket_io: 0 of 1 programs attached ()\n\
+             FAILED         socket_io/socket_send (fexit), gives bytes sent: refused\ncannot run here\n"
+        );
+    }
+
+    #[test]
+    fn what_the_host_lacks_is_told_with_what_to_do() {
+        let mut lacking = report(vec![(true, Verdict::Attached)]);
+        assert_eq!(lacking.exit_code(), 0);
+        lacking.requirements.push(Requirement {
+            name: "CAP_SYS_PTRACE",
+            found: "not held".to_owned(),
+            missing: Some("names are short".to_owned()),
+            remedy: Some("run as root".to_owned()),
+            essential: false,
+        });
+        assert_eq!(lacking.exit_code(), 2);
+        let text = lacking.text();
+        assert!(
+            text.starts_with("without      CAP_SYS_PTRACE: not held\n               names are short\n               to do: run as root\nok           socket_io: 1 of 1 programs attached (fexit)\n"),
+            "{text}"
         );
     }
 

@@ -3,6 +3,7 @@
 use crate::config::{
     Config, ConfigError, Format, Level, parse_cores, parse_excluded, parse_listen,
 };
+use crate::probes::Wanted;
 use clap::{Args, Parser, Subcommand};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -70,6 +71,12 @@ pub struct Flags {
     /// Do not measure this program: the name of its service or executable or, with a slash, its path. May be repeated
     #[arg(long, global = true, value_name = "NAME", value_parser = parse_excluded)]
     pub exclude: Vec<String>,
+    /// Take the kernel's types (BTF) from this file, where the kernel shows none [/sys/kernel/btf/vmlinux]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
+    /// Attach the kernel programs in this way only [default: auto, each family in the best way that the kernel has]
+    #[arg(long, global = true, value_enum, value_name = "WAY")]
+    pub probes: Option<Wanted>,
     /// Write log lines (to stderr) for people or for programs [default: text]
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub log_format: Option<Format>,
@@ -114,6 +121,8 @@ impl Cli {
             listen,
             cpu_limit,
             exclude,
+            btf,
+            probes,
             log_format,
             log_level,
             record: _,
@@ -126,6 +135,10 @@ impl Cli {
         if !exclude.is_empty() {
             settings.exclude.clone_from(exclude);
         }
+        if btf.is_some() {
+            settings.kernel.btf.clone_from(btf);
+        }
+        settings.kernel.probes = probes.unwrap_or(settings.kernel.probes);
         settings.log.format = log_format.unwrap_or(settings.log.format);
         settings.log.level = log_level.unwrap_or(settings.log.level);
         Ok(settings)

@@ -3,7 +3,7 @@
 //! A limit is enforced while its key is read, so that every refusal carries the line of the key.
 //! `deploy/sockmeter.toml` shows the same settings to operators; a test keeps the two equal.
 
-use crate::series::DURATION_BUCKETS_SECONDS;
+use crate::{probes::Wanted, series::DURATION_BUCKETS_SECONDS};
 use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::io::Read as _;
@@ -89,6 +89,10 @@ pub struct Kernel {
     /// a larger ring.
     #[serde(deserialize_with = "within::<_, 1, 1000>")]
     pub drain_interval_milliseconds: u32,
+    /// A file with the kernel's types (BTF), for kernels that show none. Default: none.
+    pub btf: Option<PathBuf>,
+    /// How the programs are attached. Default `auto`: each family in the best way that the kernel has.
+    pub probes: Wanted,
 }
 
 /// `[series]`: what is kept and shown, and its bounds.
@@ -199,6 +203,8 @@ impl Default for Kernel {
             datagram_processes_max: sockmeter_abi::datagram::RUNS_MAX_DEFAULT,
             capture_bytes_max: sockmeter_abi::CAPTURE_BYTES_MAX,
             drain_interval_milliseconds: 10,
+            btf: None,
+            probes: Wanted::Auto,
         }
     }
 }

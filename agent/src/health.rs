@@ -70,13 +70,14 @@ pub fn is_ready(probes: &[ProbeHealth]) -> bool {
     essential.peek().is_some() && essential.all(|probe| probe.verdict == Verdict::Attached)
 }
 
-/// The agent's state for `/health`: one part per attach family, then what was lost, then how much is captured. Losses do
-/// not change the status: they are counts that never go back.
+/// The agent's state for `/health`: one part per attach family, then what was lost, how much is captured, and `more`:
+/// what the agent may do, and what the host offers. Losses do not change the status: they are counts that never go back.
 pub fn health(
     probes: &[ProbeHealth],
     losses: &[(&'static str, u64)],
     connections: usize,
     capture: &Capture,
+    more: Vec<Part>,
 ) -> Health {
     let mut families: Vec<&'static str> = probes.iter().map(|probe| probe.family).collect();
     families.dedup();
@@ -86,6 +87,7 @@ pub fn health(
         .collect();
     parts.push(records(losses, connections));
     parts.push(captured(capture));
+    parts.extend(more);
     let is_degraded = parts.iter().any(|part| part.status != Status::Ok);
     let ready = is_ready(probes);
     Health {
@@ -192,6 +194,7 @@ fn captured(capture: &Capture) -> Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::privileges::Privileges;
 
     const CAPTURE: Capture = Capture {
         level: CaptureLevel::Full,
@@ -210,6 +213,10 @@ mod tests {
             essential,
             verdict,
         }
+    }
+
+    fn privileges() -> Part {
+        Privileges::default().part()
     }
 
     fn failed() -> Verdict {
@@ -242,7 +249,7 @@ mod tests {
     fn one_refused_program_costs_one_feature() {
         let status = |second| {
             let probes = [probe("a", true, Verdict::Attached), second];
-            health(&probes, &[], 0, &CAPTURE).status
+            health(&probes, &[], 0, &CAPTURE, vec![privileges()]).status
         };
         assert_eq!(status(probe("b", false, failed())), Status::Degraded);
         assert_eq!(status(probe("b", false, unsupported())), Status::Ok);
@@ -264,6 +271,7 @@ mod tests {
             &[("ring_full_segment", 3), ("ring_full_closed", 0)],
             12,
             &CAPTURE,
+            vec![privileges()],
         );
         assert_eq!((status, not_ready), (Status::Ok, None));
         let said: Vec<_> = parts
@@ -285,6 +293,7 @@ mod tests {
                     "capture",
                     "full: everything is captured; 0.01 of 0.5 processors used"
                 ),
+                ("privileges", "no capability is kept"),
             ]
         );
     }
@@ -303,11 +312,11 @@ mod tests {
             status,
             not_ready,
             parts,
-        } = health(&probes, &[], 0, &reduced);
+        } = health(&probes, &[], 0, &reduced, vec![privileges()]);
         assert_eq!((status, not_ready), (Status::Degraded, None));
-        let last = parts.last().unwrap();
+        let part = parts.iter().find(|part| part.name == "capture").unwrap();
         assert_eq!(
-            (last.name.as_str(), last.why.as_str()),
+            (part.name.as_str(), part.why.as_str()),
             (
                 "capture",
                 "head: only the first bytes of heads are captured; 0.01 of 0.5 processors used; \

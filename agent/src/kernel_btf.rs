@@ -3,7 +3,7 @@
 //! Format: Documentation/bpf/btf.rst. Read once at start and dropped; the programs are attached by an outline of it.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     collections::{HashMap, HashSet},

@@ -24,6 +24,7 @@ pub mod live;
 pub mod log;
 pub mod memory;
 pub mod pipeline;
+pub mod privileges;
 pub mod probes;
 pub mod protocol;
 mod recent;

@@ -5,6 +5,7 @@
 
 mod answer;
 mod budget;
+mod clock;
 mod datagrams;
 mod drain;
 mod intake;
@@ -12,25 +13,28 @@ mod limit;
 mod listeners;
 pub mod pauses;
 mod reconcile;
+mod rights;
 
 use crate::{
     adoption,
     config::Config,
+    host::{self, Requirement},
     identity::Exclusions,
     kernel_btf::BtfError,
     memory,
     pipeline::Pipeline,
+    privileges::{Privileges, Thread},
     probes::{ProbeError, Probes},
     records::{KernelMaps, Record, maps::MapError},
     series,
-    serve::Ask,
+    serve::{Ask, Part},
 };
+use clock::{WallClock, now_ns};
 use datagrams::Told;
 use intake::Intake;
 use limit::Limit;
 use listeners::Listening;
 use pauses::{Pauses, Woken};
-use rustix::time::{ClockId, clock_gettime};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -79,19 +83,14 @@ pub struct Live {
     /// What was taken out of the ring since the last look.
     found_bytes: u64,
     pause_min: Duration,
+    clock: WallClock,
     ticked_ns: u64,
     /// What the kernel's loss counters said last.
     losses: [u64; sockmeter_abi::field::LOSS_COUNTERS_USED],
     listening: Listening,
-}
-
-/// Now, on the clock of the records.
-pub fn now_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    seconds
-        .saturating_mul(1_000_000_000)
-        .saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
+    privileges: Privileges,
+    /// What it offers, as it was at the start.
+    host: Vec<Part>,
 }
 
 /// Whether a process has that pid now.
@@ -100,14 +99,16 @@ fn is_there(pid: u32) -> bool {
 }
 
 impl Live {
-    /// Loads and attaches the probes, and takes up the connections that are already open.
+    /// Loads and attaches the probes, gives up the rights that this took, and takes up the connections that are
+    /// already open.
     ///
     /// # Errors
     /// The probes cannot be had, or the recording cannot be begun.
     pub fn start(config: &Config, recording: Option<&Path>) -> Result<Self, LiveError> {
+        let host = host::requirements(config.kernel.btf.as_deref());
+        let (clock, began) = WallClock::read();
         let intake = Intake::new(recording)?;
-        let (mut probes, mut maps) = Probes::load(config)?;
-        probes.attach()?;
+        let (probes, mut maps) = Probes::start(config)?;
         maps.arm(probes.follows_unix())?;
         let exclusions = Exclusions::new(config.exclude.clone());
         let pipeline = Pipeline::without(exclusions, settings(config));
@@ -122,10 +123,15 @@ impl Live {
             ring_bytes: config.kernel.ring_bytes,
             found_bytes: 0,
             pause_min: Duration::from_millis(config.kernel.drain_interval_milliseconds.into()),
+            clock,
             ticked_ns: 0,
             losses: [0; sockmeter_abi::field::LOSS_COUNTERS_USED],
             listening: Listening::default(),
+            privileges: Privileges::default(),
+            host: host.iter().map(Requirement::part).collect(),
         };
+        live.privileges = Privileges::narrow(&mut || live.failures());
+        live.put(Record::Clock(began));
         live.walk();
         live.drain();
         memory::give_back();
@@ -135,6 +141,11 @@ impl Live {
     /// The verdict on each program.
     pub fn probes(&self) -> &Probes {
         &self.probes
+    }
+
+    /// What the agent may still do.
+    pub fn privileges(&self) -> &Privileges {
+        &self.privileges
     }
 
     /// How many connections are open.
@@ -163,11 +174,12 @@ impl Live {
         }
     }
 
-    /// Works until the asking side is gone.
+    /// Works until the asking side is gone. The thread that calls this can do nothing else from then on.
     ///
     /// # Errors
     /// The kernel's maps or the recording fail.
     pub fn run(mut self, mut asks: mpsc::Receiver<Ask>) -> Result<(), LiveError> {
+        self.privileges.seal(Thread::Pipeline);
         let mut pauses = Pauses::new(self.pause_min, self.ring_bytes);
         let mut rest = Duration::ZERO;
         loop {
@@ -207,11 +219,16 @@ impl Live {
         self.ticked_ns = now_ns;
         self.take_counts();
         self.intake.asked.clear();
-        self.intake.put(
-            Record::Tick { time_ns: now_ns },
-            &mut self.pipeline,
-            &self.maps.slots,
-        );
+        if let Some(clock) = self.clock.change() {
+            self.put(Record::Clock(clock));
+        }
+        self.put(Record::Tick { time_ns: now_ns });
+    }
+
+    /// Lets the pipeline have a record that is about no process.
+    fn put(&mut self, record: Record<'_>) {
+        self.intake
+            .put(record, &mut self.pipeline, &self.maps.slots);
     }
 }
 

@@ -9,6 +9,7 @@ use sockmeter::{
     host,
     live::Live,
     log,
+    privileges::{self, Kept, Thread},
     serve::{self, Limits, Source},
 };
 use std::{io, net::TcpListener, path::Path, process::ExitCode, thread};
@@ -53,23 +54,35 @@ fn refuse(error: &dyn std::error::Error, code: u8) -> ExitCode {
 
 /// Runs until SIGTERM or SIGINT, or until the agent cannot go on.
 fn run(config: &Config, recording: Option<&Path>) -> anyhow::Result<()> {
-    if let Some(why) = host::requirements()
-        .into_iter()
-        .find_map(|found| found.missing)
-    {
-        anyhow::bail!("cannot run here: {why}");
+    let barred: Vec<String> = host::requirements(config.kernel.btf.as_deref())
+        .iter()
+        .filter(|found| found.bars())
+        .filter_map(host::Requirement::advice)
+        .collect();
+    if !barred.is_empty() {
+        anyhow::bail!("cannot run here: {}", barred.join("; "));
     }
     let listener = serve::bind(config.listen)?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    // Before anything is loaded: a signal that comes meanwhile is kept, and the agent ends when it has started.
+    let (mut terminate, mut interrupt) = {
+        let _inside = runtime.enter();
+        (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        )
+    };
     let live = Live::start(config, recording)?;
     announce(&live, &listener)?;
     let (source, asks) = Source::new();
-    let runtime = Builder::new_current_thread().enable_all().build()?;
     let worker = thread::Builder::new()
         .name("pipeline".to_owned())
         .spawn(move || -> anyhow::Result<()> { Ok(live.run(asks)?) })?;
+    // Only now: no thread can be started from here on.
+    if let Err(error) = privileges::seal(Thread::Server) {
+        tracing::warn!("{error}; the server goes on with more rights than it needs");
+    }
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
         let dead = source.closed();
         let stop = async {
             tokio::select! {
@@ -95,6 +108,12 @@ fn announce(live: &Live, listener: &TcpListener) -> io::Result<()> {
             family = probe.family,
             "probe is off: {why}"
         );
+    }
+    for Kept { capability, why } in live.privileges().kept() {
+        tracing::info!("keeps {capability}: {why}");
+    }
+    for need in live.privileges().missing() {
+        tracing::warn!("{}", need.lack());
     }
     let verdicts = live.probes().verdicts().iter();
     let attached = verdicts

@@ -110,6 +110,11 @@ impl Pipeline {
             Record::Datagrams(datagrams) => self.datagrams(&datagrams),
             Record::Listener(listener) => self.listener(&listener),
             Record::Losses(totals) => self.lost(totals),
+            Record::Clock(clock) => {
+                self.now_ns = self.now_ns.max(clock.time_ns);
+                self.tell_all();
+                self.series.set_clock(clock);
+            }
             Record::Tick { time_ns } => {
                 self.release_all(steer);
                 self.tick(time_ns);

@@ -10,6 +10,7 @@ pub mod level;
 pub mod maps;
 mod parse;
 pub mod recording;
+mod shared;
 
 pub use address::{Address, Transport};
 pub use datagrams::Datagrams;
@@ -57,6 +58,8 @@ pub enum Record<'a> {
     Listener(Listener),
     /// Edge: what was lost so far, in the order of [`LOSS_REASONS`]; only ever grows.
     Losses([u64; LOSS_REASONS.len()]),
+    /// Edge: what the clock on the wall showed, at the start and whenever it was set.
+    Clock(Clock),
     /// Edge: time went on.
     Tick {
         /// Now.
@@ -81,6 +84,15 @@ pub const LOSS_REASONS: [&str; LOSS_COUNTERS_USED] = [
 
 /// Those of [`LOSS_REASONS`] that count bytes, and not records.
 pub const LOSSES_IN_BYTES: [usize; 2] = [LOSS_NO_SLOT_BYTES, LOSS_NO_RUN_BYTES];
+
+/// See [`Record::Clock`]: one moment on two clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// On the clock of the records.
+    pub time_ns: u64,
+    /// Since 1970.
+    pub unix_ns: u64,
+}
 
 /// See [`Record::Opened`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 mod accept;
 mod asked;
+mod beginning;
 pub mod catalogue;
 mod counted;
 mod family;
@@ -17,7 +18,7 @@ mod snapshot;
 mod tests;
 
 pub use accept::AcceptQueue;
-pub use histogram::Bounds;
+pub use histogram::{Bounds, Observed};
 pub use process::ProcessKey;
 pub use settings::{DURATION_BUCKETS_SECONDS, Settings};
 pub use snapshot::{Family, Point, Sample, Snapshot, UnknownMetric, Value};
@@ -27,6 +28,7 @@ use crate::protocol::Method;
 use crate::records::Transport;
 use accept::Accept;
 use asked::Targets;
+use beginning::Beginning;
 use catalogue::named;
 use counted::{Counter, add};
 use family::Key;
@@ -51,6 +53,7 @@ pub struct Series {
     processes: Processes,
     /// The owner of agent-wide series: no process labels.
     agent: Arc<Owner>,
+    beginning: Beginning,
     words: Words,
     targets: Targets,
     http_server: family::Family<ServerKey>,
@@ -77,7 +80,9 @@ impl Series {
             agent: Arc::new(Owner {
                 number: 0,
                 labels: Box::default(),
+                created_unix_ns: 0,
             }),
+            beginning: Beginning::default(),
             words: Words::default(),
             targets: Targets::default(),
             http_server: family::Family::new(http_server, series_max_per_metric, &bounds),
@@ -91,8 +96,9 @@ impl Series {
     /// A process to count for. Empty values, and labels that the settings leave out, are not shown. One that has
     /// the pid and all labels of an ended process is shown when the other was shown for the last time, and
     /// begins at zero.
-    pub fn add_process(&mut self, labels: &[(&'static str, String)]) -> ProcessKey {
-        self.processes.add(labels)
+    pub fn add_process(&mut self, labels: &[(&'static str, String)], now_ns: u64) -> ProcessKey {
+        self.processes
+            .add(labels, self.beginning.of_process(now_ns))
     }
 
     /// The process has ended. It is forgotten, and series that no other process shares with it go away, after
@@ -102,8 +108,10 @@ impl Series {
         self.processes.end(process, now_ns);
     }
 
-    /// Forgets the processes that ended [`LINGER_NS`] ago. Cheap when there are none; to be called every second or so.
+    /// All that happened until now has been told. Forgets the processes that ended [`LINGER_NS`] ago. Cheap when there
+    /// are none; to be called every second or so.
     pub fn tick(&mut self, now_ns: u64) {
+        self.begin_after(now_ns);
         self.forget(now_ns, false);
     }
 
@@ -280,7 +288,7 @@ impl Series {
     /// A copy of all series, in the catalogue's order; processes that have ended are forgotten after it.
     pub fn snapshot(&mut self, now_ns: u64) -> Snapshot {
         self.tick(now_ns);
-        let mut snapshot = Snapshot::new(Arc::clone(&self.bounds));
+        let mut snapshot = Snapshot::new(Arc::clone(&self.bounds), self.agent.created_unix_ns);
         let hidden: Arc<[u64]> = self.processes.hidden().into();
         take(&mut snapshot, &mut self.http_server, &hidden);
         take(&mut snapshot, &mut self.http_client, &hidden);
@@ -340,12 +348,12 @@ fn take<K: Key>(snapshot: &mut Snapshot, family: &mut family::Family<K>, hidden:
     let metric = family.metric();
     snapshot.set(metric, family.snapshot(hidden));
     let labels = [("metric", metric.name)];
-    snapshot.push_known(
+    snapshot.push_own(
         const { named("sockmeter_series") },
         &labels,
         Sample::Count(family.series() as u64),
     );
-    snapshot.push_known(
+    snapshot.push_own(
         const { named("sockmeter_series_overflow_total") },
         &labels,
         Sample::Count(family.folded()),

@@ -22,7 +22,7 @@ fn sum(snapshot: &Snapshot, name: &str) -> u64 {
         .filter(|family| family.metric().name.ends_with(name))
         .flat_map(|family| family.points())
         .map(|point| match point.value {
-            Value::Histogram { counts, .. } => counts.iter().sum(),
+            Value::Histogram(observed) => observed.counts().iter().sum(),
             Value::Count(count) => count,
             Value::Gauge(_) | Value::Number(_) => 0,
         })
@@ -36,7 +36,7 @@ pub fn lines(pipeline: &mut Pipeline) -> usize {
     points
         .map(|point| match point.value {
             // Its sum and its count have a line each.
-            Value::Histogram { counts, .. } => counts.len() + 2,
+            Value::Histogram(observed) => observed.counts().len() + 2,
             Value::Count(_) | Value::Gauge(_) | Value::Number(_) => 1,
         })
         .sum()

@@ -6,18 +6,15 @@
 use crate::{
     history,
     kernel::{
-        File, NET_INODE, SOCK_FAMILY, SOCK_NET, SOCK_SHUTDOWN, SOCK_STATE, Sock, Socket, TASK_TGID,
-        Task, Typed, UNIX_ADDRESS, now_ns, sock_of,
+        File, NET_INODE, SOCK_FAMILY, SOCK_NET, SOCK_SHUTDOWN, SOCK_STATE, Sock, TASK_TGID, Task,
+        Typed, UNIX_ADDRESS, now_ns, sock_of, socket_of,
     },
     listeners,
     state::{CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LISTEN, SHUTDOWN_MASK, SYN_SENT},
     unix_name,
     watch::{self, AF_INET, AF_INET6, AF_UNIX, Adopted, Before, Followed},
 };
-use aya_ebpf::{
-    bindings::seq_file,
-    helpers::generated::{bpf_seq_write, bpf_sock_from_file},
-};
+use aya_ebpf::{bindings::seq_file, helpers::generated::bpf_seq_write};
 use core::ptr;
 use sockmeter_abi::{
     record::{Held, ORIGIN_ADOPTED, ROLE_CLIENT, UNIX_NAME_BYTES},
@@ -64,8 +61,7 @@ pub extern "C" fn open_files(ctx: *const OpenFile) -> i32 {
     if watch::is_agent(pid) {
         return 0;
     }
-    // SAFETY: the verifier knows `file`; the result is null or a typed pointer.
-    let socket = unsafe { bpf_sock_from_file(file.cast_mut().cast()) }.cast::<Socket>();
+    let socket = socket_of(file);
     if socket.is_null() {
         return 0;
     }

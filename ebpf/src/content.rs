@@ -6,7 +6,7 @@
 use crate::{
     kernel::{
         ITER_SINGLE, ITER_VECTOR, MESSAGE_ITER_BUFFER, MESSAGE_ITER_KIND, MESSAGE_ITER_OFFSET,
-        MESSAGE_ITER_SEGMENTS, Message, Typed, opaque,
+        MESSAGE_ITER_SEGMENTS, MESSAGE_ITER_TYPE, Message, Typed, opaque, reads_kernel,
     },
     output::{self, Draft},
 };
@@ -44,7 +44,7 @@ struct Place {
 }
 
 /// The first bytes of a call.
-enum First {
+pub enum First {
     /// They lie in one piece, here.
     At(u64),
     /// So many of them are in the draft.
@@ -53,19 +53,94 @@ enum First {
     Unseen,
 }
 
+/// Where the bytes of a call are.
+pub trait Content: Copy {
+    /// Finds the first `wanted` bytes of a call that has moved `length`; what is gathered goes into the draft.
+    fn find(self, draft: *mut Draft, length: u64, wanted: u64) -> First;
+}
+
 /// Puts a draft's record into the ring with the first `wanted` bytes of its call, which has moved `length`.
 #[inline(always)]
-pub fn submit(draft: *mut Draft, message: Typed<Message>, length: u64, wanted: u64) {
-    match find(draft, message, length, wanted) {
+pub fn submit(draft: *mut Draft, content: impl Content, length: u64, wanted: u64) {
+    match content.find(draft, length, wanted) {
         First::At(base) => output::submit_copying(draft, wanted, base),
         First::Gathered(bytes) => output::submit_gathered(draft, u64::from(bytes)),
         First::Unseen => output::submit_bare(draft),
     }
 }
 
+/// They went past the process's memory.
+#[derive(Clone, Copy)]
+pub struct Elsewhere;
+
+impl Content for Elsewhere {
+    #[inline(always)]
+    fn find(self, _: *mut Draft, _: u64, _: u64) -> First {
+        First::Unseen
+    }
+}
+
+impl Content for Typed<Message> {
+    #[inline(always)]
+    fn find(self, draft: *mut Draft, length: u64, wanted: u64) -> First {
+        find(draft, self, length, wanted)
+    }
+}
+
+/// They are where a system call's arguments say.
+#[cfg(feature = "fallback")]
+#[derive(Clone, Copy)]
+pub struct Named {
+    /// Address of the process's vector of buffers; zero if there is one buffer.
+    pub vector: u64,
+    /// Address of the one buffer; zero if there is none. (No option, of which the verifier would see a part that nobody
+    /// wrote.)
+    pub base: u64,
+}
+
+#[cfg(feature = "fallback")]
+impl Named {
+    /// They are not in the process's memory.
+    pub const NOWHERE: Self = Self { vector: 0, base: 0 };
+
+    #[inline(always)]
+    pub fn is_somewhere(self) -> bool {
+        self.vector | self.base != 0
+    }
+}
+
+#[cfg(feature = "fallback")]
+impl Content for Named {
+    #[inline(always)]
+    fn find(self, draft: *mut Draft, _: u64, wanted: u64) -> First {
+        if self.vector == 0 {
+            return First::At(self.base);
+        }
+        let Some(Buffer { base, length }) = user_buffer(self.vector) else {
+            return First::Unseen;
+        };
+        if length >= wanted {
+            return First::At(base);
+        }
+        let place = Place {
+            vector: self.vector,
+            base,
+            room: length,
+        };
+        First::Gathered(gather(place, wanted, draft, user_buffer))
+    }
+}
+
+#[cfg(feature = "fallback")]
+#[inline(always)]
+fn user_buffer(address: u64) -> Option<Buffer> {
+    // SAFETY: the helper checks the address.
+    unsafe { aya_ebpf::helpers::bpf_probe_read_user(address as *const Buffer) }.ok()
+}
+
 #[inline(always)]
 fn find(draft: *mut Draft, message: Typed<Message>, length: u64, wanted: u64) -> First {
-    let kind = u32::from(MESSAGE_ITER_KIND.load(message));
+    let kind = iterator_kind(message);
     let offset = MESSAGE_ITER_OFFSET.load(message);
     // No kind is the number of one that the kernel does not have.
     if kind == ITER_SINGLE.load() {
@@ -104,7 +179,17 @@ fn find(draft: *mut Draft, message: Typed<Message>, length: u64, wanted: u64) ->
     if place.room >= wanted {
         return First::At(place.base);
     }
-    First::Gathered(gather(place, wanted, draft))
+    First::Gathered(gather(place, wanted, draft, buffer))
+}
+
+/// The kind of a message's iterator, as `enum iter_type` numbers it. Up to 5.13 its lowest bit was the direction.
+#[inline(always)]
+fn iterator_kind(message: Typed<Message>) -> u32 {
+    if MESSAGE_ITER_KIND.present() {
+        u32::from(MESSAGE_ITER_KIND.load(message))
+    } else {
+        MESSAGE_ITER_TYPE.load(message) & !1
+    }
 }
 
 #[inline(always)]
@@ -121,6 +206,9 @@ fn near(address: u64) -> Option<[Buffer; NEAR]> {
 
 #[inline(always)]
 fn read<T>(address: u64) -> Option<T> {
+    if !reads_kernel() {
+        return None;
+    }
     let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: the helper checks the address; vectors are the kernel's own copies.
     unsafe {
@@ -184,7 +272,12 @@ fn gather_near(
 /// For the verifier each round has one way on and all else leaves the loop, so that the paths to
 /// check grow with the rounds and not with their powers.
 #[inline(always)]
-fn gather(place: Place, wanted: u64, draft: *mut Draft) -> u32 {
+fn gather(
+    place: Place,
+    wanted: u64,
+    draft: *mut Draft,
+    buffer: impl Fn(u64) -> Option<Buffer>,
+) -> u32 {
     let Place {
         mut vector,
         mut base,

@@ -5,27 +5,23 @@
 //! UDP-Lite takes the same functions and counts as UDP.
 
 use crate::{
+    adding,
     kernel::{
         MESSAGE_CONTROL, MESSAGE_CONTROL_BYTES, MESSAGE_FLAGS, Message, PACKET_END, PACKET_HEAD,
         PACKET_SEGMENT_BYTES, Packet, PacketShared, RECEIVE_ARITY, SOCK_FAMILY, Sock, TASK_EXECS,
         TASK_LEADER, TASK_START_BOOTTIME, TASK_TGID, Task, Typed, UDP_PENDING, UDP_SEGMENT_BYTES,
-        UdpSock, word,
+        UdpSock, current, reads_kernel, word,
     },
     output,
     watch::{self, AF_INET, AF_INET6},
 };
 use aya_ebpf::{
-    bindings::{BPF_NOEXIST, BPF_SK_STORAGE_GET_F_CREATE},
-    btf_maps::SkStorage,
-    helpers::{
-        bpf_probe_read_kernel,
-        generated::{bpf_get_current_task_btf, bpf_sk_storage_get},
-    },
-    macros::{btf_map, fentry, fexit, map},
+    bindings::BPF_NOEXIST,
+    helpers::bpf_probe_read_kernel,
+    macros::{fentry, fexit, map},
     maps::PerCpuHashMap,
     programs::{FEntryContext, FExitContext},
 };
-use core::ptr;
 use sockmeter_abi::{
     RECEIVE, TRANSMIT,
     datagram::{Moved, RUNS_MAX_DEFAULT, Run},
@@ -57,11 +53,6 @@ struct Control {
 #[map]
 static DATAGRAMS: PerCpuHashMap<Run, Moved> = PerCpuHashMap::with_max_entries(RUNS_MAX_DEFAULT, 0);
 
-/// How many calls that are under way on a socket add to a datagram that an earlier call began. Only sockets
-/// on which that ever happened have it.
-#[btf_map]
-static ADDING: SkStorage<u32> = SkStorage::new();
-
 #[fentry(function = "udp_sendmsg")]
 pub fn datagram_send_begin(ctx: FEntryContext) -> i32 {
     begin(Typed(ctx.arg(0)), AF_INET);
@@ -92,21 +83,19 @@ pub fn datagram_send6(ctx: FExitContext) -> i32 {
 /// begins the datagram with an empty `udp_sendmsg` and adds pages with this.
 #[fexit(function = "ip_append_page")]
 pub fn datagram_append_page(ctx: FExitContext) -> i32 {
-    if word(&ctx, 6) as i32 == 0 {
-        count(TRANSMIT, 0, word(&ctx, 4));
-    }
+    appended(word(&ctx, 4), word(&ctx, 6) as i32);
     0
 }
 
 #[fexit(function = "udp_recvmsg")]
 pub fn datagram_receive(ctx: FExitContext) -> i32 {
-    received(&ctx);
+    call_received(&ctx);
     0
 }
 
 #[fexit(function = "udpv6_recvmsg")]
 pub fn datagram_receive6(ctx: FExitContext) -> i32 {
-    received(&ctx);
+    call_received(&ctx);
     0
 }
 
@@ -114,8 +103,21 @@ pub fn datagram_receive6(ctx: FExitContext) -> i32 {
 /// kernel joined on their way in (UDP_GRO, since 5.0).
 #[fentry(function = "skb_consume_udp")]
 pub fn datagram_joined(ctx: FEntryContext) -> i32 {
-    let packet = Typed::<Packet>(ctx.arg(1));
-    let length: i32 = ctx.arg(2);
+    joined(Typed(ctx.arg(1)), ctx.arg(2));
+    0
+}
+
+/// A page was added to a datagram, or could not be.
+#[inline(always)]
+pub fn appended(bytes: u64, result: i32) {
+    if result == 0 {
+        count(TRANSMIT, 0, bytes);
+    }
+}
+
+/// A packet of which a call has received `length` bytes is being freed.
+#[inline(always)]
+pub fn joined(packet: Typed<Packet>, length: i32) {
     let shared =
         (PACKET_HEAD.load(packet) + u64::from(PACKET_END.load(packet))) as *const PacketShared;
     let segment_bytes = PACKET_SEGMENT_BYTES
@@ -125,13 +127,12 @@ pub fn datagram_joined(ctx: FEntryContext) -> i32 {
     if segment_bytes != 0 && length > i32::from(segment_bytes) {
         count(RECEIVE, pieces(length as u64, segment_bytes) - 1, 0);
     }
-    0
 }
 
 /// Whether a call comes by here for a socket of the other family: `udpv6_sendmsg` calls `udp_sendmsg` for
 /// IPv4 destinations, and is counted itself.
 #[inline(always)]
-fn is_inner(sock: Typed<Sock>, family: u16) -> bool {
+pub fn is_inner(sock: Typed<Sock>, family: u16) -> bool {
     SOCK_FAMILY.load(sock) != family
 }
 
@@ -141,48 +142,23 @@ fn udp(sock: Typed<Sock>) -> Typed<UdpSock> {
     Typed(sock.0.cast())
 }
 
-#[inline(always)]
-fn adding(sock: Typed<Sock>, flags: u32) -> *mut u32 {
-    // SAFETY: the verifier knows `sock` as `struct sock`; the result is null or a live value.
-    unsafe {
-        bpf_sk_storage_get(
-            ptr::addr_of!(ADDING).cast_mut().cast(),
-            sock.0.cast_mut().cast(),
-            ptr::null_mut(),
-            u64::from(flags),
-        )
-    }
-    .cast()
-}
-
 /// Notes a call that finds data waiting (MSG_MORE, UDP_CORK). Whether a call did is not to be seen at its end, and
 /// setsockopt lets the waiting data go as well.
 #[inline(always)]
-fn begin(sock: Typed<Sock>, family: u16) {
+pub fn begin(sock: Typed<Sock>, family: u16) {
     if is_inner(sock, family) || UDP_PENDING.load_untyped(udp(sock)).unwrap_or(0) == 0 {
         return;
     }
-    let adding = adding(sock, BPF_SK_STORAGE_GET_F_CREATE);
-    if !adding.is_null() {
-        // SAFETY: not null, so a live value.
-        unsafe { *adding += 1 };
-    }
+    adding::begins(sock);
 }
 
 /// Counts what a call sent. A datagram that several calls put together counts with the first of them.
 #[inline(always)]
-fn sent(sock: Typed<Sock>, message: Typed<Message>, length: i32, family: u16) {
+pub fn sent(sock: Typed<Sock>, message: Typed<Message>, length: i32, family: u16) {
     if is_inner(sock, family) {
         return;
     }
-    let mut adds = false;
-    let adding = adding(sock, 0);
-    if !adding.is_null() {
-        // SAFETY: not null, so a live value.
-        let adding = unsafe { &mut *adding };
-        adds = *adding > 0;
-        *adding -= u32::from(adds);
-    }
+    let adds = adding::ends(sock);
     // MSG_PROBE looks for a route and sends nothing.
     if length < 0 || MESSAGE_FLAGS.load(message) & MSG_PROBE != 0 {
         return;
@@ -199,7 +175,7 @@ fn sent(sock: Typed<Sock>, message: Typed<Message>, length: i32, family: u16) {
 /// How many datagrams the kernel makes of one call's bytes (UDP_SEGMENT, since 4.18).
 #[inline(always)]
 fn segments(sock: Typed<Sock>, message: Typed<Message>, length: u64) -> u64 {
-    let own = if MESSAGE_CONTROL_BYTES.load(message) == 0 {
+    let own = if MESSAGE_CONTROL_BYTES.load(message) == 0 || !reads_kernel() {
         None
     } else {
         control_segment_bytes(message)
@@ -249,23 +225,26 @@ fn control_segment_bytes(message: Typed<Message>) -> Option<u16> {
     None
 }
 
-/// Counts what a call received. What is cut off a datagram was not received, also if MSG_TRUNC makes the call
-/// return the whole length.
 #[inline(always)]
-fn received(ctx: &FExitContext) {
+fn call_received(ctx: &FExitContext) {
     let arity = RECEIVE_ARITY.load();
-    let length = word(ctx, arity) as i32;
     // Up to 5.18 `noblock` stands before the flags.
     let flags = if arity == 6 {
         word(ctx, 4)
     } else {
         word(ctx, 3)
-    } as i32;
+    };
+    received(word(ctx, 2), flags as i32, word(ctx, arity) as i32);
+}
+
+/// Counts what a call received that had `room`. What is cut off a datagram was not received, also if MSG_TRUNC makes
+/// the call return the whole length.
+#[inline(always)]
+pub fn received(room: u64, flags: i32, length: i32) {
     // A peeked datagram is received later; the error queue holds what was sent.
     if length < 0 || flags & (MSG_PEEK | MSG_ERRQUEUE) != 0 {
         return;
     }
-    let room = word(ctx, 2);
     count(RECEIVE, 1, (length as u64).min(room));
 }
 
@@ -274,8 +253,7 @@ fn count(direction: usize, datagrams: u64, bytes: u64) {
     if watch::current_pid().is_none() {
         return;
     }
-    // SAFETY: takes no arguments; the verifier knows the result as `struct task_struct`.
-    let run = run(Typed(unsafe { bpf_get_current_task_btf() }.cast()));
+    let run = run(current());
     if let Some(moved) = DATAGRAMS.get_ptr_mut(run) {
         add(moved, direction, datagrams, bytes);
         return;

@@ -4,11 +4,20 @@ use aya_ebpf::{
     EbpfContext, Global,
     helpers::{
         bpf_ktime_get_ns, bpf_probe_read_kernel,
-        generated::{bpf_jiffies64, bpf_skc_to_tcp_sock},
+        generated::{self, bpf_jiffies64},
     },
 };
 use core::marker::PhantomData;
+#[cfg(feature = "fallback")]
+use core::mem::MaybeUninit;
 use sockmeter_abi::field::ABSENT;
+
+/// The context of a program at a tracepoint: with typed arguments or, in the fallback object, without.
+#[cfg(not(feature = "fallback"))]
+pub type TracepointContext = aya_ebpf::programs::BtfTracePointContext;
+/// The context of a program at a tracepoint: with typed arguments or, in the fallback object, without.
+#[cfg(feature = "fallback")]
+pub type TracepointContext = aya_ebpf::programs::RawTracePointContext;
 
 /// A pointer whose target type the verifier knows from BTF (arguments of fentry, fexit and tp_btf).
 /// Loads through it are checked when the program is loaded and cannot fault.
@@ -43,6 +52,12 @@ pub enum BindBucket {}
 pub enum Net {}
 /// `struct file`.
 pub enum File {}
+/// `struct inode`.
+pub enum Inode {}
+/// `struct files_struct`: what a process has open.
+pub enum Files {}
+/// `struct fdtable`: its files by descriptor.
+pub enum FileTable {}
 /// `struct msghdr`.
 pub enum Message {}
 /// `struct task_struct`.
@@ -81,16 +96,19 @@ impl<S, T: Copy> Field<S, T> {
         self.offset.load() != ABSENT
     }
 
-    /// A plain load.
+    /// A plain load; in the fallback object, of whose programs the verifier knows no types, through the helper, which
+    /// gives zero where there is nothing to read.
     #[inline(always)]
     pub fn load(&self, base: Typed<S>) -> T {
-        // SAFETY: the verifier checks the access against the kernel's BTF and makes it fault-proof.
-        unsafe { self.address(base.0).read_volatile() }
+        load(self.address(base.0))
     }
 
     /// A load through the helper, for what the verifier knows no type of, or another one.
     #[inline(always)]
     pub fn load_untyped(&self, base: Typed<S>) -> Option<T> {
+        if !reads_kernel() {
+            return None;
+        }
         // SAFETY: the helper checks the address and fails on a bad one.
         unsafe { bpf_probe_read_kernel(self.address(base.0)) }.ok()
     }
@@ -105,6 +123,31 @@ impl<S, T: Copy> Field<S, T> {
     #[inline(always)]
     pub fn address_at(&self, base: u64) -> u64 {
         base.wrapping_add(u64::from(self.offset.load()))
+    }
+}
+
+/// What is at an address in kernel memory; see [`Field::load`].
+#[cfg(not(feature = "fallback"))]
+#[inline(always)]
+fn load<T: Copy>(address: *const T) -> T {
+    // SAFETY: the verifier checks the access against the kernel's BTF and makes it fault-proof.
+    unsafe { address.read_volatile() }
+}
+
+/// What is at an address in kernel memory; see [`Field::load`].
+#[cfg(feature = "fallback")]
+#[inline(always)]
+fn load<T: Copy>(address: *const T) -> T {
+    let mut value = MaybeUninit::<T>::zeroed();
+    // SAFETY: the helper checks the address, and writes zeros if it is a bad one; all fields are numbers or pointers, for
+    // which zero is a value.
+    unsafe {
+        generated::bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address.cast(),
+        );
+        value.assume_init()
     }
 }
 
@@ -163,6 +206,7 @@ types! {
     TCP_BIND_BUCKET: TcpSock => Typed<BindBucket>;
     BUCKET_REUSE: BindBucket => i8;
     MESSAGE_ITER_KIND: Message => u8;
+    MESSAGE_ITER_TYPE: Message => u32;
     MESSAGE_ITER_OFFSET: Message => u64;
     MESSAGE_ITER_SEGMENTS: Message => u64;
     MESSAGE_ITER_BUFFER: Message => u64;
@@ -175,6 +219,14 @@ types! {
     TASK_START_BOOTTIME: Task => u64;
     SIGNAL_LIVE: Signal => u32;
     BPRM_FILENAME: Program => u64;
+    TASK_FILES: Task => Typed<Files>;
+    FILES_TABLE: Files => Typed<FileTable>;
+    FILE_TABLE_LENGTH: FileTable => u32;
+    FILE_TABLE_FILES: FileTable => u64;
+    FILE_INODE: File => Typed<Inode>;
+    FILE_DATA: File => u64;
+    INODE_MODE: Inode => u16;
+    SOCKET_FILE: Socket => u64;
 }
 
 impl<S> Field<S, u64> {
@@ -196,8 +248,8 @@ impl Field<Sock, u64> {
     #[inline(always)]
     pub fn load_pair(&self, base: Typed<Sock>) -> [u64; 2] {
         let first = self.address(base.0);
-        // SAFETY: as for `load`; the second half is inside the same 16-byte member.
-        unsafe { [first.read_volatile(), first.wrapping_add(1).read_volatile()] }
+        // The second half is inside the same 16-byte member.
+        [load(first), load(first.wrapping_add(1))]
     }
 }
 
@@ -220,6 +272,17 @@ numbers! {
     UNIX_ACCEPT_ARITY;
 }
 
+/// Whether programs may use the helpers that read kernel memory. Frozen, so that where lockdown forbids them (the kernel
+/// refuses a program that can come to one) the verifier sees that nobody comes to them.
+#[unsafe(no_mangle)]
+pub static READS_KERNEL: Global<u32> = Global::new(1);
+
+/// Whether kernel memory can be read by address.
+#[inline(always)]
+pub fn reads_kernel() -> bool {
+    cfg!(feature = "fallback") || READS_KERNEL.load() != 0
+}
+
 /// Nanoseconds of a tick; the agent reads it from the coarse clock.
 #[unsafe(no_mangle)]
 pub static TICK_NS: Global<u64> = Global::new(0);
@@ -237,6 +300,45 @@ pub fn sock_of(socket: *const Socket) -> Typed<Sock> {
     SOCKET_SOCK.load(Typed(socket))
 }
 
+/// The socket that a file is, or null.
+#[cfg(not(feature = "fallback"))]
+#[inline(always)]
+pub fn socket_of(file: *const File) -> *const Socket {
+    // SAFETY: the verifier knows `file`; the result is null or a typed pointer. (Since 5.11.)
+    unsafe { generated::bpf_sock_from_file(file.cast_mut().cast()) }.cast()
+}
+
+/// The socket that a file is, or null: a file of that kind, which its socket knows as its own. (One that is a socket's
+/// path, opened with O_PATH, has no socket.)
+#[cfg(feature = "fallback")]
+#[inline(always)]
+pub fn socket_of(file: *const File) -> *const Socket {
+    const S_IFMT: u16 = 0o170_000;
+    const S_IFSOCK: u16 = 0o140_000;
+    let none = core::ptr::null();
+    if file.is_null() || INODE_MODE.load(FILE_INODE.load(Typed(file))) & S_IFMT != S_IFSOCK {
+        return none;
+    }
+    let socket = FILE_DATA.load(Typed(file)) as *const Socket;
+    if SOCKET_FILE.load(Typed(socket)) == file as u64 {
+        socket
+    } else {
+        none
+    }
+}
+
+/// The current task.
+#[inline(always)]
+pub fn current() -> Typed<Task> {
+    #[cfg(not(feature = "fallback"))]
+    // SAFETY: takes no arguments; the verifier knows the result as `struct task_struct`. (Since 5.11.)
+    let task = unsafe { generated::bpf_get_current_task_btf() }.cast();
+    #[cfg(feature = "fallback")]
+    // SAFETY: takes no arguments.
+    let task = unsafe { generated::bpf_get_current_task() } as *const Task;
+    Typed(task)
+}
+
 /// Now, on the monotonic clock.
 #[inline(always)]
 pub fn now_ns() -> u64 {
@@ -245,10 +347,23 @@ pub fn now_ns() -> u64 {
 }
 
 /// The TCP half of a socket; its pointer is null for any other.
+#[cfg(not(feature = "fallback"))]
 #[inline(always)]
 pub fn tcp(sock: Typed<Sock>) -> Typed<TcpSock> {
     // SAFETY: the verifier knows `sock` as `struct sock`; the result is null or a typed pointer.
-    Typed(unsafe { bpf_skc_to_tcp_sock(sock.0.cast_mut().cast()) }.cast())
+    Typed(unsafe { generated::bpf_skc_to_tcp_sock(sock.0.cast_mut().cast()) }.cast())
+}
+
+/// The TCP half of a socket; its pointer is null for any other. It begins with the socket (`struct tcp_sock`).
+#[cfg(feature = "fallback")]
+#[inline(always)]
+pub fn tcp(sock: Typed<Sock>) -> Typed<TcpSock> {
+    const IPPROTO_TCP: u16 = 6;
+    Typed(if SOCK_PROTOCOL.load(sock) == IPPROTO_TCP {
+        sock.0.cast()
+    } else {
+        core::ptr::null()
+    })
 }
 
 /// The same number, of which LLVM does not know how large it is: it drops a bound that it can prove, and the verifier

@@ -5,9 +5,9 @@
 
 use crate::{
     kernel::{
-        SOCK_COOKIE, SOCK_DROPS, SOCK_LOCAL_PORT, SOCK_QUEUE_LENGTH, SOCK_QUEUE_LIMIT, SOCK_STATE,
-        Sock, Typed,
+        SOCK_DROPS, SOCK_LOCAL_PORT, SOCK_QUEUE_LENGTH, SOCK_QUEUE_LIMIT, SOCK_STATE, Sock, Typed,
     },
+    mark,
     state::LISTEN,
     watch,
 };
@@ -18,7 +18,7 @@ use aya_ebpf::{
 };
 use sockmeter_abi::listener::{LISTENERS_MAX, Listener};
 
-/// The listening sockets, by cookie.
+/// The listening sockets, by number ([`mark::number`]).
 #[map]
 static LISTENERS: HashMap<u64, Listener> = HashMap::with_max_entries(LISTENERS_MAX, 0);
 
@@ -38,13 +38,13 @@ pub fn begins(sock: Typed<Sock>) {
 #[inline(always)]
 pub fn ends(sock: Typed<Sock>) {
     // It may never have been there.
-    let _ = LISTENERS.remove(watch::cookie(sock));
+    let _ = LISTENERS.remove(mark::number(sock));
 }
 
 /// A walk over all open files finds a listening socket. The first to hold it in a walk is its holder.
 #[inline(always)]
 pub fn found(sock: Typed<Sock>, pid: u32, walk: u64) {
-    let Some(listener) = LISTENERS.get_ptr_mut(watch::cookie(sock)) else {
+    let Some(listener) = LISTENERS.get_ptr_mut(mark::number(sock)) else {
         return insert(sock, pid, walk);
     };
     // SAFETY: a live map value; only walks write these two, and the agent runs one at a time.
@@ -68,7 +68,7 @@ fn insert(sock: Typed<Sock>, pid: u32, walk: u64) {
         is_listening: 0,
         reserved: [0; 5],
     };
-    if LISTENERS.insert(watch::cookie(sock), listener, 0).is_err()
+    if LISTENERS.insert(mark::number(sock), listener, 0).is_err()
         && let Some(lost) = LISTENERS_LOST.get_ptr_mut(0)
     {
         // SAFETY: a live map value. Two that miss at once may count as one.
@@ -76,18 +76,18 @@ fn insert(sock: Typed<Sock>, pid: u32, walk: u64) {
     }
 }
 
-/// Reads the socket whose cookie the agent gives. Never attached: the agent runs it.
+/// Reads the socket whose number the agent gives. Never attached: the agent runs it.
 #[raw_tracepoint]
 pub fn listener_read(ctx: RawTracePointContext) -> i32 {
-    let cookie: u64 = ctx.arg(0);
-    let Some(listener) = LISTENERS.get_ptr_mut(cookie) else {
+    let number: u64 = ctx.arg(0);
+    let Some(listener) = LISTENERS.get_ptr_mut(number) else {
         return 0;
     };
     // SAFETY: a live map value, at least until this program ends.
     let listener = unsafe { &mut *listener };
     // A number and not a typed pointer, so all loads go through the helper, which survives any address.
     let sock = Typed(listener.sock as *const Sock);
-    let is_it = || SOCK_COOKIE.load_untyped(sock) == Some(cookie);
+    let is_it = || mark::is_numbered(sock, number);
     listener.is_listening = 0;
     if !is_it() {
         return 0;

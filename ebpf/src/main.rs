@@ -7,12 +7,14 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod adding;
 mod adoption;
 mod content;
 mod datagrams;
 mod history;
 mod kernel;
 mod listeners;
+mod mark;
 mod output;
 mod process_life;
 mod sequence;

@@ -6,12 +6,13 @@ use crate::{
 };
 use aya_ebpf::{
     Global,
-    bindings::BPF_RB_NO_WAKEUP,
+    bindings::{BPF_F_MMAPABLE, BPF_RB_NO_WAKEUP},
     helpers::generated::{
-        bpf_probe_read_user, bpf_ringbuf_output, bpf_ringbuf_reserve, bpf_ringbuf_submit,
+        bpf_get_smp_processor_id, bpf_probe_read_user, bpf_ringbuf_output, bpf_ringbuf_reserve,
+        bpf_ringbuf_submit,
     },
     macros::map,
-    maps::{PerCpuArray, RingBuf},
+    maps::{Array, PerCpuArray, RingBuf},
 };
 use core::ptr;
 use sockmeter_abi::{
@@ -25,10 +26,11 @@ use sockmeter_abi::{
 #[map]
 static RING: RingBuf = RingBuf::with_byte_size(RING_BYTES_DEFAULT, 0);
 
-/// What was lost, by record kind; see `abi::field::LOSS_COUNTERS`. One entry, so that the agent reads
-/// all counters in one call.
+/// What was lost, by record kind; see `abi::field::LOSS_COUNTERS`. An entry for each CPU, in memory that the agent maps:
+/// it looks at each drain, and while a system call reads a map the kernel leaves kprobes out on that CPU
+/// (`bpf_disable_instrumentation`). The loader sets the size.
 #[map]
-static LOSSES: PerCpuArray<[u64; LOSS_COUNTERS]> = PerCpuArray::with_max_entries(1, 0);
+static LOSSES: Array<[u64; LOSS_COUNTERS]> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Bytes to capture of a call on a connection for which the agent has not said otherwise.
 #[unsafe(no_mangle)]
@@ -51,8 +53,10 @@ static DRAFTS: PerCpuArray<Draft> = PerCpuArray::with_max_entries(2 * LANES, 0);
 /// Counts `amount` under a loss counter.
 #[inline(always)]
 pub fn lost(counter: usize, amount: u64) {
-    if let Some(counters) = LOSSES.get_ptr_mut(0) {
-        // SAFETY: a live map value, private to this CPU.
+    // SAFETY: takes no arguments.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    if let Some(counters) = LOSSES.get_ptr_mut(cpu) {
+        // SAFETY: a live map value, which only this CPU writes.
         unsafe { (*counters)[counter & (LOSS_COUNTERS - 1)] += amount };
     }
 }

@@ -4,18 +4,23 @@ use crate::{
     datagrams,
     kernel::{
         BPRM_FILENAME, Program, SIGNAL_LIVE, TASK_PARENT, TASK_PID, TASK_SIGNAL,
-        TASK_START_BOOTTIME, TASK_TGID, Task, Typed, now_ns,
+        TASK_START_BOOTTIME, TASK_TGID, Task, TracepointContext, Typed, now_ns, reads_kernel,
     },
     output, watch,
 };
-use aya_ebpf::{
-    helpers::generated::{bpf_get_current_cgroup_id, bpf_probe_read_kernel_str},
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_probe_read_kernel_str,
 };
+#[cfg(not(feature = "fallback"))]
+use aya_ebpf::macros::btf_tracepoint;
+#[cfg(feature = "fallback")]
+use aya_ebpf::macros::raw_tracepoint;
 use sockmeter_abi::record::{
     CAUSE_EXEC, CAUSE_FORK, PROCESS_ENDED, PROCESS_STARTED, ProcessEnded, ProcessStarted,
 };
+
+/// `TASK_COMM_LEN`, with the zero at the end.
+const COMM_BYTES: u32 = 16;
 
 #[inline(always)]
 fn started(task: Typed<Task>, cause: u8) -> ProcessStarted {
@@ -35,8 +40,15 @@ fn started(task: Typed<Task>, cause: u8) -> ProcessStarted {
     }
 }
 
-#[btf_tracepoint(function = "sched_process_fork")]
-pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
+#[cfg_attr(
+    not(feature = "fallback"),
+    btf_tracepoint(function = "sched_process_fork")
+)]
+#[cfg_attr(
+    feature = "fallback",
+    raw_tracepoint(tracepoint = "sched_process_fork")
+)]
+pub fn process_fork(ctx: TracepointContext) -> i32 {
     let child = Typed::<Task>(ctx.arg(1));
     // New threads come by here too.
     if TASK_PID.load(child) == TASK_TGID.load(child) {
@@ -47,8 +59,15 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-#[btf_tracepoint(function = "sched_process_exec")]
-pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
+#[cfg_attr(
+    not(feature = "fallback"),
+    btf_tracepoint(function = "sched_process_exec")
+)]
+#[cfg_attr(
+    feature = "fallback",
+    raw_tracepoint(tracepoint = "sched_process_exec")
+)]
+pub fn process_exec(ctx: TracepointContext) -> i32 {
     let task = Typed::<Task>(ctx.arg(0));
     let mut run = datagrams::run(task);
     // This exec is counted already.
@@ -57,20 +76,32 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
     let mut record = started(task, CAUSE_EXEC);
     watch::excluded_ends(record.pid);
     let file = BPRM_FILENAME.load(Typed::<Program>(ctx.arg(2)));
-    // SAFETY: the helper checks the address and ends the string inside the buffer.
-    unsafe {
-        bpf_probe_read_kernel_str(
-            record.file.as_mut_ptr().cast(),
-            record.file.len() as u32,
-            file as *const _,
-        )
-    };
+    if reads_kernel() {
+        // SAFETY: the helper checks the address and ends the string inside the buffer.
+        unsafe {
+            bpf_probe_read_kernel_str(
+                record.file.as_mut_ptr().cast(),
+                record.file.len() as u32,
+                file as *const _,
+            )
+        };
+    } else {
+        // SAFETY: the buffer is longer than what the helper writes. It is the new program's name, cut to 15 bytes.
+        unsafe { bpf_get_current_comm(record.file.as_mut_ptr().cast(), COMM_BYTES) };
+    }
     output::submit(PROCESS_STARTED, record);
     0
 }
 
-#[btf_tracepoint(function = "sched_process_exit")]
-pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
+#[cfg_attr(
+    not(feature = "fallback"),
+    btf_tracepoint(function = "sched_process_exit")
+)]
+#[cfg_attr(
+    feature = "fallback",
+    raw_tracepoint(tracepoint = "sched_process_exit")
+)]
+pub fn process_exit(ctx: TracepointContext) -> i32 {
     let task = Typed::<Task>(ctx.arg(0));
     // Threads end one by one; `live` has already been counted down for this one.
     if SIGNAL_LIVE.load(TASK_SIGNAL.load(task)) == 0 {

@@ -5,12 +5,11 @@
 //! them and TCP: so what is counted, and seen, is what the process sent and received.
 
 use crate::{
-    kernel::{Socket, Typed, sock_of, word},
+    kernel::{Typed, sock_of, socket_of, word},
     stream::{self, Lane},
     watch,
 };
 use aya_ebpf::{
-    helpers::generated::bpf_sock_from_file,
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
@@ -99,8 +98,7 @@ pub fn socket_sendpage(ctx: FExitContext) -> i32 {
 /// have programs of their own.)
 #[fexit(function = "sock_splice_read")]
 pub fn socket_splice(ctx: FExitContext) -> i32 {
-    // SAFETY: the verifier knows the argument as `struct file`; the result is null or a typed pointer.
-    let socket = unsafe { bpf_sock_from_file(ctx.arg(0)) }.cast::<Socket>();
+    let socket = socket_of(ctx.arg(0));
     if !socket.is_null() {
         let sock = sock_of(socket);
         if !watch::is_tcp(sock) {

@@ -1,15 +1,18 @@
 //! Attach family: connections opening, closing, retransmitting.
 
 use crate::{
-    kernel::{ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, Typed, now_ns, word},
-    listeners, output, sequence,
+    kernel::{
+        ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, TracepointContext, Typed, now_ns, word,
+    },
+    listeners, mark, output, sequence,
     state::{CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, LISTEN, SHUTDOWN_MASK, SYN_RECV, SYN_SENT},
     watch::{self, Followed},
 };
-use aya_ebpf::{
-    macros::{btf_tracepoint, fentry, fexit},
-    programs::{BtfTracePointContext, FEntryContext, FExitContext},
-};
+#[cfg(not(feature = "fallback"))]
+use aya_ebpf::macros::btf_tracepoint;
+#[cfg(feature = "fallback")]
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::{macros::fexit, programs::FExitContext};
 use sockmeter_abi::{
     RECEIVE,
     record::{
@@ -21,8 +24,15 @@ use sockmeter_abi::{
 
 /// Every change of a TCP socket's state. Runs in the process for connect and close, in a softirq for
 /// what the peer causes.
-#[btf_tracepoint(function = "inet_sock_set_state")]
-pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
+#[cfg_attr(
+    not(feature = "fallback"),
+    btf_tracepoint(function = "inet_sock_set_state")
+)]
+#[cfg_attr(
+    feature = "fallback",
+    raw_tracepoint(tracepoint = "inet_sock_set_state")
+)]
+pub fn socket_state(ctx: TracepointContext) -> i32 {
     let sock = Typed::<Sock>(ctx.arg(0));
     let (old, new) = (ctx.arg::<i32>(1) as u8, ctx.arg::<i32>(2) as u8);
     // What says nothing goes first: every connection comes by here for each of these.
@@ -182,11 +192,12 @@ fn closed(sock: Typed<Sock>) {
 /// The end of a connection that nobody accepted, which has no slot, or of which the walk is just making it.
 #[inline(always)]
 fn closed_unknown(sock: Typed<Sock>) {
-    if watch::is_excluded(sock) {
+    // Marks in a table have no id for what has no slot.
+    if cfg!(feature = "fallback") || watch::is_excluded(sock) {
         return;
     }
     let record = Closed {
-        connection: watch::cookie(sock),
+        connection: mark::number(sock),
         ..end(sock)
     };
     output::submit(CLOSED, record);
@@ -205,7 +216,7 @@ fn tcp_ends(sock: Typed<Sock>, slot: &mut Slot) {
 #[inline(always)]
 pub fn excluded(sock: Typed<Sock>, slot: &mut Slot) {
     ends(sock, slot);
-    watch::exclude(sock, 0);
+    watch::exclude(sock);
 }
 
 /// The end of a connection that is followed.
@@ -264,15 +275,21 @@ fn end(sock: Typed<Sock>) -> Closed {
 #[fexit(function = "inet_csk_accept")]
 pub fn socket_accept(ctx: FExitContext) -> i32 {
     // The return value follows the arguments (`bpf_get_func_ret` exists only since 5.17).
-    let sock = Typed(word(&ctx, ACCEPT_ARITY.load()) as *const Sock);
+    accepted(Typed(word(&ctx, ACCEPT_ARITY.load()) as *const Sock));
+    0
+}
+
+/// A process has a connection, or null, from a listening socket.
+#[inline(always)]
+pub fn accepted(sock: Typed<Sock>) {
     if sock.0.is_null() {
-        return 0;
+        return;
     }
     let Some(pid) = watch::current_pid() else {
-        return 0;
+        return;
     };
     let Some(Followed { index, slot }) = watch::follow(sock, pid) else {
-        return 0;
+        return;
     };
     let time_ns = now_ns();
     // SAFETY: a live map value.
@@ -284,12 +301,18 @@ pub fn socket_accept(ctx: FExitContext) -> i32 {
     watch::endpoints(sock, slot);
     slot.sequence = sequence::now(sock);
     output::opened(index, slot, 0);
-    0
 }
 
 /// A segment had to be sent again.
-#[btf_tracepoint(function = "tcp_retransmit_skb")]
-pub fn socket_retransmit(ctx: BtfTracePointContext) -> i32 {
+#[cfg_attr(
+    not(feature = "fallback"),
+    btf_tracepoint(function = "tcp_retransmit_skb")
+)]
+#[cfg_attr(
+    feature = "fallback",
+    raw_tracepoint(tracepoint = "tcp_retransmit_skb")
+)]
+pub fn socket_retransmit(ctx: TracepointContext) -> i32 {
     if let Some(Followed { slot, .. }) = watch::followed(Typed(ctx.arg(0))) {
         // SAFETY: a live map value; the socket is locked here, so nobody else counts.
         unsafe { (*slot).retransmits += 1 };
@@ -297,9 +320,13 @@ pub fn socket_retransmit(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// The socket is being freed: nobody can use it any more.
-#[fentry(function = "tcp_v4_destroy_sock")]
-pub fn socket_destroy(ctx: FEntryContext) -> i32 {
+/// The socket is being freed: nobody can use it any more. (In `tcp_v4_destroy_sock`, of both families, since 4.16.)
+#[cfg_attr(
+    not(feature = "fallback"),
+    btf_tracepoint(function = "tcp_destroy_sock")
+)]
+#[cfg_attr(feature = "fallback", raw_tracepoint(tracepoint = "tcp_destroy_sock"))]
+pub fn socket_destroy(ctx: TracepointContext) -> i32 {
     let sock = Typed(ctx.arg(0));
     watch::unfollow(sock, |slot| {
         if slot.phase == PHASE_OPEN {

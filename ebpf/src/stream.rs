@@ -1,10 +1,11 @@
 //! Stream: counts the bytes of one call on a stream socket, and tells the agent of it.
 
 use crate::{
-    content, history,
+    content::{self, Content, Elsewhere},
+    history,
     kernel::{
-        LAST_DATA_TICKS, Message, Sock, TCP_CLOCK_NS, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE,
-        TICK_NS, TcpSock, Typed, now_ns, tcp, ticks,
+        LAST_DATA_TICKS, Sock, TCP_CLOCK_NS, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE, TICK_NS,
+        TcpSock, Typed, now_ns, tcp, ticks,
     },
     output, sequence, socket_life, unix_name,
     watch::{self, Adopted, Before, Followed, Sight},
@@ -88,11 +89,17 @@ fn turn(slot: &mut Slot, direction: usize) {
 
 /// A send call has moved `length` bytes, or failed.
 #[inline(always)]
-pub fn sent(lane: Lane, sock: Typed<Sock>, length: i32, message: Typed<Message>) {
+pub fn sent(lane: Lane, sock: Typed<Sock>, length: i32, content: impl Content) {
     if length > 0 {
         let call = Call::copied(TRANSMIT, length);
-        return segment(lane, sock, call, Some(message));
+        return segment(lane, sock, call, content);
     }
+    send_failed(sock);
+}
+
+/// A send call has moved nothing.
+#[inline(always)]
+fn send_failed(sock: Typed<Sock>) {
     if let Some(Followed { slot, .. }) = watch::followed(sock) {
         // SAFETY: a live map value.
         unsafe { (*slot).send_began_ns = 0 };
@@ -101,7 +108,7 @@ pub fn sent(lane: Lane, sock: Typed<Sock>, length: i32, message: Typed<Message>)
 
 /// A receive call has moved `length` bytes, or failed.
 #[inline(always)]
-pub fn received(lane: Lane, sock: Typed<Sock>, length: i32, message: Typed<Message>, flags: i32) {
+pub fn received(lane: Lane, sock: Typed<Sock>, length: i32, content: impl Content, flags: i32) {
     // Peeked bytes are received later; urgent data and the error queue are not part of the stream.
     if flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) != 0 {
         return;
@@ -111,13 +118,41 @@ pub fn received(lane: Lane, sock: Typed<Sock>, length: i32, message: Typed<Messa
         is_copied: flags & MSG_TRUNC == 0,
         ..Call::copied(RECEIVE, length)
     };
-    segment(lane, sock, call, Some(message));
+    segment(lane, sock, call, content);
+}
+
+/// A call of either direction has moved `length` bytes, or failed. (One program for both: what follows would not fit
+/// into its stack twice.)
+#[cfg(feature = "fallback")]
+#[inline(always)]
+pub fn moved(
+    lane: Lane,
+    sock: Typed<Sock>,
+    direction: usize,
+    length: i32,
+    content: content::Named,
+    flags: i32,
+) {
+    // Hides from LLVM which of the two it is; the verifier needs to see that it is one of two.
+    let direction = (crate::kernel::opaque(direction as u64) & 1) as usize;
+    if direction == RECEIVE {
+        if flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) != 0 {
+            return;
+        }
+    } else if length <= 0 {
+        return send_failed(sock);
+    }
+    let call = Call {
+        is_copied: content.is_somewhere() && (direction != RECEIVE || flags & MSG_TRUNC == 0),
+        ..Call::copied(direction, length)
+    };
+    segment(lane, sock, call, content);
 }
 
 /// Bytes that went from socket to pipe, past the process's memory.
 #[inline(always)]
 pub fn spliced(lane: Lane, sock: Typed<Sock>, length: i32) {
-    segment(lane, sock, Call::unseen(RECEIVE, length), None);
+    segment(lane, sock, Call::unseen(RECEIVE, length), Elsewhere);
 }
 
 /// A page, or part of one, that went from file or pipe to socket, past the process's memory, or that failed to. A
@@ -129,7 +164,7 @@ pub fn paged(lane: Lane, sock: Typed<Sock>, length: i32, flags: i32) {
             is_part: flags & MSG_SENDPAGE_NOTLAST != 0,
             ..Call::unseen(TRANSMIT, length)
         };
-        return segment(lane, sock, call, None);
+        return segment(lane, sock, call, Elsewhere);
     }
     // No other page will come.
     if let Some(Followed { slot, .. }) = watch::followed(sock)
@@ -156,8 +191,7 @@ struct Call {
     direction: usize,
     /// Bytes that it moved.
     length: i32,
-    /// They are where its message says. (A flag of its own, because the verifier forgets the type of a pointer that
-    /// may also be absent.)
+    /// They are where its content says.
     is_copied: bool,
     /// The same call will go on at once, and has nothing to show: what comes then tells of all.
     is_part: bool,
@@ -185,7 +219,7 @@ impl Call {
 
 /// Counts the bytes of one call and tells the agent.
 #[inline(always)]
-fn segment(lane: Lane, sock: Typed<Sock>, call: Call, message: Option<Typed<Message>>) {
+fn segment(lane: Lane, sock: Typed<Sock>, call: Call, content: impl Content) {
     let Call {
         direction,
         length,
@@ -265,12 +299,11 @@ fn segment(lane: Lane, sock: Typed<Sock>, call: Call, message: Option<Typed<Mess
     // What finds no room is counted where it is submitted, and the slot has counted the bytes: without records the agent
     // reads from there what moved.
     if level < LEVEL_COUNTS {
-        match message {
-            Some(message) if is_copied && is_whole && wanted > 0 => {
-                let wanted = u64::from(wanted.min(length as u32));
-                content::submit(draft, message, length as u64, wanted);
-            }
-            _ => output::submit_bare(draft),
+        if is_copied && is_whole && wanted > 0 {
+            let wanted = u64::from(wanted.min(length as u32));
+            content::submit(draft, content, length as u64, wanted);
+        } else {
+            output::submit_bare(draft);
         }
     }
     told(slot, direction);

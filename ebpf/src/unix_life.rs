@@ -4,7 +4,7 @@
 //! which are not followed: they are no streams.
 
 use crate::{
-    kernel::{SOCK_STATE, Sock, Typed, UNIX_ACCEPT_ARITY, now_ns, sock_of, word},
+    kernel::{SOCK_STATE, Sock, Socket, Typed, UNIX_ACCEPT_ARITY, now_ns, sock_of, word},
     socket_life,
     state::CLOSE,
     unix_name,
@@ -28,18 +28,46 @@ const GAVE_UP: u16 = 0;
 
 #[fentry(function = "unix_stream_connect")]
 pub fn unix_connect_begin(ctx: FEntryContext) -> i32 {
-    let sock = sock_of(ctx.arg(0));
-    // One that is connected, or listens, stays what it is.
-    if watch::is_unix(sock) && SOCK_STATE.load(sock) == CLOSE {
-        socket_life::connect_begins(sock);
-    }
+    connect_begins(sock_of(ctx.arg(0)));
     0
 }
 
 #[fexit(function = "unix_stream_connect")]
 pub fn unix_connect(ctx: FExitContext) -> i32 {
-    let sock = sock_of(ctx.arg(0));
-    let result = word(&ctx, 4) as i32;
+    connect_ends(sock_of(ctx.arg(0)), word(&ctx, 4) as i32);
+    0
+}
+
+#[fexit(function = "unix_accept")]
+pub fn unix_accept(ctx: FExitContext) -> i32 {
+    accepted(ctx.arg(1), word(&ctx, UNIX_ACCEPT_ARITY.load()) as i32);
+    0
+}
+
+#[fexit(function = "unix_socketpair")]
+pub fn unix_pair(ctx: FExitContext) -> i32 {
+    paired(ctx.arg(0), ctx.arg(1), word(&ctx, 2) as i32);
+    0
+}
+
+/// The last descriptor of a socket was closed: nobody can use it any more. (shutdown() alone leaves a
+/// connection that its process still holds.)
+#[fentry(function = "unix_release")]
+pub fn unix_release(ctx: FEntryContext) -> i32 {
+    released(ctx.arg(0));
+    0
+}
+
+#[inline(always)]
+pub fn connect_begins(sock: Typed<Sock>) {
+    // One that is connected, or listens, stays what it is.
+    if watch::is_unix(sock) && SOCK_STATE.load(sock) == CLOSE {
+        socket_life::connect_begins(sock);
+    }
+}
+
+#[inline(always)]
+pub fn connect_ends(sock: Typed<Sock>, result: i32) {
     if result == 0 {
         if let Some(followed) = watch::followed(sock)
             && let Some(connect_ns) = socket_life::connect_succeeded(sock, followed)
@@ -51,26 +79,36 @@ pub fn unix_connect(ctx: FExitContext) -> i32 {
     } else if result > -RESTART_MIN {
         socket_life::connect_failed(sock, -result as u16);
     }
-    0
 }
 
 /// A listening socket gave a connection to a process.
-#[fexit(function = "unix_accept")]
-pub fn unix_accept(ctx: FExitContext) -> i32 {
-    if word(&ctx, UNIX_ACCEPT_ARITY.load()) as i32 == 0 {
-        begins(sock_of(ctx.arg(1)), ROLE_SERVER);
+#[inline(always)]
+pub fn accepted(socket: *const Socket, result: i32) {
+    if result == 0 {
+        begins(sock_of(socket), ROLE_SERVER);
     }
-    0
 }
 
 /// Two sockets connected to each other: both ends are this process's for now.
-#[fexit(function = "unix_socketpair")]
-pub fn unix_pair(ctx: FExitContext) -> i32 {
-    if word(&ctx, 2) as i32 == 0 {
-        begins(sock_of(ctx.arg(0)), ROLE_UNKNOWN);
-        begins(sock_of(ctx.arg(1)), ROLE_UNKNOWN);
+#[inline(always)]
+pub fn paired(one: *const Socket, other: *const Socket, result: i32) {
+    if result == 0 {
+        begins(sock_of(one), ROLE_UNKNOWN);
+        begins(sock_of(other), ROLE_UNKNOWN);
     }
-    0
+}
+
+/// A socket is let go of by all who held it.
+#[inline(always)]
+pub fn released(socket: *const Socket) {
+    let sock = sock_of(socket);
+    watch::unfollow(sock, |slot| {
+        if slot.phase == PHASE_CONNECTING {
+            socket_life::connect_failed(sock, GAVE_UP);
+        } else {
+            socket_life::ends(sock, slot);
+        }
+    });
 }
 
 /// A connection is there, without a connect by this process.
@@ -93,19 +131,4 @@ fn begins(sock: Typed<Sock>, role: u8) {
     slot.phase = PHASE_OPEN;
     watch::endpoints(sock, slot);
     unix_name::opened(sock, index, slot, 0);
-}
-
-/// The last descriptor of a socket was closed: nobody can use it any more. (shutdown() alone leaves a
-/// connection that its process still holds.)
-#[fentry(function = "unix_release")]
-pub fn unix_release(ctx: FEntryContext) -> i32 {
-    let sock = sock_of(ctx.arg(0));
-    watch::unfollow(sock, |slot| {
-        if slot.phase == PHASE_CONNECTING {
-            socket_life::connect_failed(sock, GAVE_UP);
-        } else {
-            socket_life::ends(sock, slot);
-        }
-    });
-    0
 }

@@ -3,7 +3,7 @@
 use crate::{
     kernel::{
         Sock, Typed, UNIX_ADDRESS, UNIX_ADDRESS_LENGTH, UNIX_ADDRESS_NAME, UNIX_ADDRESS_USERS,
-        UNIX_PEER,
+        UNIX_PEER, reads_kernel,
     },
     output,
 };
@@ -75,7 +75,7 @@ pub unsafe fn copy(sock: Typed<Sock>, role: u8, to: *mut [u8; UNIX_NAME_BYTES]) 
     // bound that shows it to the verifier.
     unsafe { core::arch::asm!("{0} = {0}", inout(reg) length) };
     // The kernel makes no longer ones.
-    if length > UNIX_NAME_BYTES as u64 {
+    if length > UNIX_NAME_BYTES as u64 || !reads_kernel() {
         return 0;
     }
     // SAFETY: the caller's promise; the verifier checks the length again.

@@ -5,17 +5,14 @@ use crate::{
         SOCK_FAMILY, SOCK_LOCAL_PORT, SOCK_LOCAL_V4, SOCK_LOCAL_V6, SOCK_PROTOCOL,
         SOCK_REMOTE_PORT, SOCK_REMOTE_V4, SOCK_REMOTE_V6, SOCK_TYPE, Sock, Typed,
     },
-    output, sequence,
+    mark::{self, EXCLUDED_MARK, Mark},
+    output, sequence, socket_life,
 };
 use aya_ebpf::{
     Global,
-    bindings::{BPF_F_MMAPABLE, BPF_SK_STORAGE_GET_F_CREATE},
-    btf_maps::SkStorage,
-    helpers::{
-        bpf_get_current_pid_tgid,
-        generated::{bpf_get_socket_cookie, bpf_sk_storage_get},
-    },
-    macros::{btf_map, map},
+    bindings::BPF_F_MMAPABLE,
+    helpers::bpf_get_current_pid_tgid,
+    macros::map,
     maps::{Array, HashMap, Stack},
 };
 use core::{mem::offset_of, ptr};
@@ -23,7 +20,7 @@ use sockmeter_abi::{
     ARMED_WITH_UNIX, CONNECTIONS_MAX_DEFAULT, EXCLUDED_PROCESSES_MAX, LEVEL_SHIFT,
     field::LOSS_NO_SLOT,
     record::{Endpoints, TRANSPORT_TCP, TRANSPORT_UNIX},
-    slot::{PHASE_ABANDONED, PHASE_FREE, Slot},
+    slot::{PHASE_ABANDONED, PHASE_FREE, PHASE_OPEN, Slot},
 };
 
 pub const AF_UNIX: u16 = 1;
@@ -53,20 +50,6 @@ static SLOTS: Array<Slot> = Array::with_max_entries(CONNECTIONS_MAX_DEFAULT, BPF
 #[map]
 static FREE_SLOTS: Stack<u32> = Stack::with_max_entries(CONNECTIONS_MAX_DEFAULT, 0);
 
-/// What a socket carries: freed with the socket, found without a hash (tracing programs since 5.11).
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Mark {
-    /// Index into `SLOTS` plus one, zero while no slot could be had; with [`EXCLUDED_MARK`] if it is an excluded
-    /// process's, which is no index then, so it is not followed.
-    slot: u32,
-    /// How often this socket was connected anew.
-    generation: u32,
-}
-
-/// In `Mark::slot`.
-const EXCLUDED_MARK: u32 = 1 << 31;
-
 /// Whether any process is excluded. Frozen, so that programs without exclusions do not have what is for them.
 #[unsafe(no_mangle)]
 static EXCLUDES: Global<u32> = Global::new(0);
@@ -74,9 +57,6 @@ static EXCLUDES: Global<u32> = Global::new(0);
 /// Processes (thread groups) whose sockets are not followed. The agent adds them; the loader sets the size.
 #[map]
 static EXCLUDED: HashMap<u32, u32> = HashMap::with_max_entries(EXCLUDED_PROCESSES_MAX, 0);
-
-#[btf_map]
-static MARKS: SkStorage<Mark> = SkStorage::new();
 
 /// A socket that is followed.
 #[derive(Clone, Copy)]
@@ -142,26 +122,6 @@ pub fn process() -> u32 {
     (bpf_get_current_pid_tgid() >> 32) as u32
 }
 
-#[inline(always)]
-fn mark(sock: Typed<Sock>, flags: u32) -> *mut Mark {
-    mark_from(sock, ptr::null(), flags)
-}
-
-/// The socket's mark; if it is made now, it is made as a copy of `first`.
-#[inline(always)]
-fn mark_from(sock: Typed<Sock>, first: *const Mark, flags: u32) -> *mut Mark {
-    // SAFETY: the verifier knows `sock` as `struct sock`; the result is null or a live value.
-    unsafe {
-        bpf_sk_storage_get(
-            ptr::addr_of!(MARKS).cast_mut().cast(),
-            sock.0.cast_mut().cast(),
-            first.cast_mut().cast(),
-            u64::from(flags),
-        )
-    }
-    .cast()
-}
-
 /// What is known of a socket.
 #[derive(Clone, Copy)]
 pub enum Sight {
@@ -176,7 +136,7 @@ pub enum Sight {
 /// What is known of a socket.
 #[inline(always)]
 pub fn sight(sock: Typed<Sock>) -> Sight {
-    let mark = mark(sock, 0);
+    let mark = mark::find(sock);
     if mark.is_null() {
         return Sight::Unknown;
     }
@@ -198,8 +158,8 @@ pub fn is_excluded(sock: Typed<Sock>) -> bool {
 
 /// Lets go of a socket for good. Its slot, if it has one, is given back when the socket is: other CPUs may be using it.
 #[inline(always)]
-pub fn exclude(sock: Typed<Sock>, flags: u32) {
-    let mark = mark(sock, flags);
+pub fn exclude(sock: Typed<Sock>) {
+    let mark = mark::find(sock);
     if !mark.is_null() {
         // SAFETY: not null, so a live value.
         unsafe { (*mark).slot |= EXCLUDED_MARK };
@@ -256,7 +216,7 @@ pub fn is_unix(sock: Typed<Sock>) -> bool {
 /// The slot of a socket, if it is followed.
 #[inline(always)]
 pub fn followed(sock: Typed<Sock>) -> Option<Followed> {
-    let mark = mark(sock, 0);
+    let mark = mark::find(sock);
     if mark.is_null() {
         return None;
     }
@@ -272,10 +232,11 @@ pub fn followed(sock: Typed<Sock>) -> Option<Followed> {
 #[inline(always)]
 pub fn follow(sock: Typed<Sock>, pid: u32) -> Option<Followed> {
     if excludes(pid) {
-        exclude(sock, BPF_SK_STORAGE_GET_F_CREATE);
+        mark::make(sock, ptr::null());
+        exclude(sock);
         return None;
     }
-    let mark = mark(sock, BPF_SK_STORAGE_GET_F_CREATE);
+    let mark = mark::make(sock, ptr::null());
     if mark.is_null() {
         output::lost(LOSS_NO_SLOT, 1);
         return None;
@@ -298,8 +259,12 @@ pub fn follow(sock: Typed<Sock>, pid: u32) -> Option<Followed> {
     let slot = SLOTS.get_ptr_mut(index)?;
     // SAFETY: a live map value; the socket is not in use by another CPU while it begins or ends.
     unsafe {
+        if cfg!(feature = "fallback") && (*slot).phase == PHASE_OPEN {
+            // Another socket was at this address, and the program that sees its end was left out.
+            socket_life::ends(sock, &mut *slot);
+        }
         clear(slot);
-        (*slot).connection = cookie(sock) | u64::from(mark.generation & 0xffff) << 48;
+        (*slot).connection = mark::identity(sock, index, mark.generation);
     }
     Some(Followed { index, slot })
 }
@@ -310,7 +275,8 @@ pub fn follow(sock: Typed<Sock>, pid: u32) -> Option<Followed> {
 #[inline(always)]
 pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Adopted> {
     if excludes(before.pid) {
-        exclude(sock, BPF_SK_STORAGE_GET_F_CREATE);
+        mark::make(sock, ptr::null());
+        exclude(sock);
         return None;
     }
     let Ok(Some(index)) = FREE_SLOTS.pop() else {
@@ -328,7 +294,7 @@ pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Adopted> {
     // SAFETY: a live map value that nobody else knows of yet.
     unsafe {
         clear(slot);
-        (*slot).connection = cookie(sock);
+        (*slot).connection = mark::identity(sock, index, 0);
         (*slot).opened_ns = time_ns;
         (*slot).pid = pid;
         (*slot).role = role;
@@ -341,10 +307,10 @@ pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Adopted> {
         slot: index + 1,
         generation: 0,
     };
-    let mut mark = mark_from(sock, &raw const first, BPF_SK_STORAGE_GET_F_CREATE);
+    let mut mark = mark::make(sock, &raw const first);
     if mark.is_null() {
         // Another CPU was about to make it.
-        mark = mark_from(sock, &raw const first, BPF_SK_STORAGE_GET_F_CREATE);
+        mark = mark::make(sock, &raw const first);
     }
     if !mark.is_null() {
         // SAFETY: not null, so a live value.
@@ -380,7 +346,13 @@ pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Adopted> {
 /// Gives the slot of a socket that will not be used again back, if it has one, after `ends` if it is followed.
 #[inline(always)]
 pub fn unfollow(sock: Typed<Sock>, ends: impl FnOnce(&mut Slot)) {
-    let mark = mark(sock, 0);
+    release(sock, ends);
+    mark::forget(sock);
+}
+
+#[inline(always)]
+fn release(sock: Typed<Sock>, ends: impl FnOnce(&mut Slot)) {
+    let mark = mark::find(sock);
     if mark.is_null() {
         return;
     }
@@ -405,13 +377,6 @@ pub fn unfollow(sock: Typed<Sock>, ends: impl FnOnce(&mut Slot)) {
     }
     // The stack is as large as the table, so there is always room.
     let _ = FREE_SLOTS.push(index, 0);
-}
-
-/// The socket's cookie: unique since boot, and what `ss -e` and sock_diag show (tracing since 5.12).
-#[inline(always)]
-pub fn cookie(sock: Typed<Sock>) -> u64 {
-    // SAFETY: the verifier knows `sock` as `struct sock`.
-    unsafe { bpf_get_socket_cookie(sock.0.cast_mut().cast()) }
 }
 
 /// Writes both ends of a connection into its slot; of a Unix socket only the family.

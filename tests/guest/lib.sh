@@ -38,7 +38,7 @@ CPU_LIMIT=64
 start_agent() {
   local name=$1
   shift
-  "$AGENT" --cpu-limit "$CPU_LIMIT" "$@" 2>"$OUT/$name.log" &
+  "$AGENT" --cpu-limit "$CPU_LIMIT" --probes "${PROBES:-auto}" "$@" 2>"$OUT/$name.log" &
   AGENT_PID=$!
   wait_for 60 "agent $name to be ready" agent_answers
   curl -fsS "$METRICS/health" >"$OUT/$name.health"
@@ -54,6 +54,15 @@ stop_agent() {
   STOPPED=0
   wait "$AGENT_PID" || STOPPED=$?
 }
+
+# objects: what the kernel has of BPF and of probes, a line each. released FILE: that is what FILE says, and no more.
+objects() {
+  local kind
+  for kind in prog map link; do bpftool $kind show | sed -n "s/^[0-9]*:/$kind &/p"; done
+  find /sys/fs/bpf -mindepth 1
+  cat /sys/kernel/tracing/{kprobe_events,uprobe_events,enabled_functions} /sys/kernel/debug/kprobes/list
+}
+released() { objects | cmp -s - "$1"; }
 
 scrape() { curl -fsS "$METRICS/metrics" >"$OUT/$1.prom"; }
 

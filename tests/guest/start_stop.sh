@@ -47,9 +47,56 @@ for signal in TERM INT; do
   ss -Htln "sport = :9435" >"$OUT/listening-after-$signal"
 done
 
+step "signals before it has started"
+# Something to walk over for a while: 30 processes with 60,000 open files each.
+ulimit -n 65536
+set -m
+python3 - 2>"$OUT/files.log" <<'END' &
+import os, time
+for _ in range(60000):
+    os.dup(0)
+for _ in range(29):
+    if os.fork() == 0:
+        break
+open(f"/run/work/files.{os.getpid()}", "w").close()
+time.sleep(3600)
+END
+FILES=$!
+set +m
+all_open() { [ "$(ls "$WORK" | grep -c '^files\.')" -eq 30 ]; }
+wait_for 60 "many files to be open" all_open
+# holds WORD: the agent has a file of that kind open.
+holds() { ls -l "/proc/$AGENT_PID/fd" | grep -q "anon_inode:\[\?$1"; }
+# ended_when NAME SIGNAL WORD: the signal comes when the agent has a file of that kind.
+ended_when() {
+  local name=$1 code=0
+  objects >"$OUT/$name.before"
+  "$AGENT" 2>"$OUT/$name.log" &
+  AGENT_PID=$!
+  wait_for 60 "the agent to hold $3" holds "$3"
+  grep -c attached "$OUT/$name.log" >"$OUT/$name.ready" || true
+  kill "-$2" "$AGENT_PID"
+  wait "$AGENT_PID" || code=$?
+  echo "$code" >"$OUT/$name.code"
+  wait_for 30 "the kernel to let go" released "$OUT/$name.before" || true
+  objects >"$OUT/$name.after"
+}
+ended_when loading TERM bpf-map
+ended_when attaching TERM bpf_link
+ended_when walking TERM bpf_iter
+ended_when killed-walking KILL bpf_iter
+kill -- -$FILES
+wait $FILES || true
+
 step "the agent's answers on its port"
 start_agent served
 curl -sS -o "$OUT/live" -w '%{http_code}' "$METRICS/health/live" >"$OUT/live.status"
 curl -sS -H 'Accept: application/openmetrics-text;version=1.0.0' -D "$OUT/openmetrics.head" "$METRICS/metrics" >"$OUT/openmetrics"
 "$AGENT" --version >"$OUT/version"
+
+step "another one on the same port"
+objects >"$OUT/beside.before"
+refused beside "$AGENT"
+objects >"$OUT/beside.after"
+scrape beside
 stop_agent

@@ -5,7 +5,7 @@ mod fragments;
 mod host;
 mod socket;
 
-use crate::{conservation, scrape::Scrape};
+use crate::{conservation, resets::Resets, scrape::Scrape};
 use datagrams::Moved;
 use host::{Event, Host};
 use sockmeter::{
@@ -85,11 +85,14 @@ fn run(script: &[u8], edge: Edge) -> Outcome {
     let mut steering = Steering::default();
     let mut readers = Readers::default();
     let mut host = Host::new(script, edge);
+    let mut resets = Resets::default();
     while let Some(event) = host.next() {
         let record = match event {
             Event::Record(record) => record,
             Event::Scrape => {
-                check_conservation(&text(&pipeline.snapshot()));
+                let shown = text(&pipeline.snapshot(), Format::OpenMetrics100);
+                check_conservation(&shown);
+                check_resets(&mut resets, &shown);
                 continue;
             }
         };
@@ -108,8 +111,9 @@ fn run(script: &[u8], edge: Edge) -> Outcome {
     pipeline.push(host.tick(0), &mut steering);
     assert_eq!(pipeline.connections_open(), 0);
     let snapshot = pipeline.snapshot();
+    check_resets(&mut resets, &text(&snapshot, Format::OpenMetrics100));
     Outcome {
-        text: text(&snapshot),
+        text: text(&snapshot, Format::Text004),
         snapshot,
         moved: host.moved(),
         datagrams: host.datagrams(),
@@ -166,16 +170,16 @@ impl Outcome {
             .filter(|(name, labels, _)| *name == metric && labels.contains(label))
             .map(|(_, _, value)| match value {
                 Value::Count(count) => count,
-                Value::Histogram { counts, .. } => counts.iter().sum(),
+                Value::Histogram(observed) => observed.counts().iter().sum(),
                 Value::Gauge(_) | Value::Number(_) => 0,
             })
             .sum()
     }
 }
 
-fn text(snapshot: &Snapshot) -> String {
+fn text(snapshot: &Snapshot, format: Format) -> String {
     let mut text = Vec::new();
-    let written = write(snapshot, Format::Text004, &mut text);
+    let written = write(snapshot, format, &mut text);
     assert!(written.is_ok());
     String::from_utf8_lossy(&text).into_owned()
 }
@@ -183,6 +187,12 @@ fn text(snapshot: &Snapshot) -> String {
 /// What holds in any scrape, process by process.
 fn check_conservation(text: &str) {
     let differences = conservation::differences(&Scrape::parse(text));
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// What holds from one scrape to the next.
+fn check_resets(resets: &mut Resets, text: &str) {
+    let differences = resets.differences(&Scrape::parse(text));
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 

@@ -3,4 +3,5 @@
 pub mod any_bytes;
 pub mod any_records;
 pub mod conservation;
+pub mod resets;
 pub mod scrape;

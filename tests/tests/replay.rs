@@ -9,6 +9,7 @@ use sockmeter::{
     records::{Record, recording},
     series::Settings,
 };
+use sockmeter_tests::{resets::Resets, scrape::Scrape};
 use std::{
     collections::BTreeSet,
     fs,
@@ -101,11 +102,12 @@ fn recordings_make_their_golden_scrapes() {
     for name in recordings() {
         check_golden(&format!("{name}.txt"), &scrape_of(&name));
     }
-    let mut keep_alive = replay("keep_alive");
-    check_golden(
-        "keep_alive.openmetrics.txt",
-        &scrape(&mut keep_alive, Format::OpenMetrics100),
-    );
+    for name in ["keep_alive", "clock"] {
+        check_golden(
+            &format!("{name}.openmetrics.txt"),
+            &scrape(&mut replay(name), Format::OpenMetrics100),
+        );
+    }
 }
 
 #[test]
@@ -251,6 +253,24 @@ fn halves(record: Record<'_>, part: usize) -> Vec<Record<'_>> {
     other.position += part as u64;
     other.length_bytes -= part as u32;
     vec![Record::Segment(one), Record::Segment(other)]
+}
+
+#[test]
+fn what_begins_anew_has_a_newer_beginning() {
+    let mut pipeline = replay("clock");
+    let mut resets = Resets::default();
+    let client = ["process_pid=\"20\""];
+    // The second client was added when its connection was opened, by the clock that was set forward by an hour.
+    for (began, status) in [(1_700_000_001.0, "200"), (1_700_003_602.7, "404")] {
+        let scrape = scrape(&mut pipeline, Format::OpenMetrics100);
+        let shown = resets.differences(&Scrape::parse(&scrape));
+        assert_eq!(shown, Vec::<String>::new());
+        let metric = "http_client_request_duration_seconds";
+        assert_eq!(sum(&scrape, &format!("{metric}_created"), &client), began);
+        let status = format!("http_response_status_code=\"{status}\"");
+        let counted = [client[0], &status];
+        assert_eq!(sum(&scrape, &format!("{metric}_count"), &counted), 1.0);
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use self::source::{Finding, Source};
+use crate::arch::Arch;
 use crate::build::{cargo, kernel_cargo};
 use crate::command::{find, output, run, shown};
 use crate::paths;
@@ -78,10 +79,20 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("format of ebpf/", kernel_format),
         ("lints", lints),
     ];
-    if let Some(toolchain) = ready_kernel_toolchain() {
-        let mut lints = kernel_cargo(&toolchain, "clippy");
-        lints.args(["--release", "--", "-D", "warnings"]);
-        commands.push(("lints of ebpf/", lints));
+    if let (Some(toolchain), Ok(arch)) = (ready_kernel_toolchain(), Arch::host()) {
+        let objects: [(_, &[&str]); 2] = [
+            ("lints of ebpf/", &[]),
+            (
+                "lints of ebpf/, fallback",
+                &["--features", "fallback", "--bin", "fallback"],
+            ),
+        ];
+        for (name, object) in objects {
+            let mut lints = kernel_cargo(&toolchain, arch, "clippy");
+            lints.arg("--release").args(object);
+            lints.args(["--", "-D", "warnings"]);
+            commands.push((name, lints));
+        }
     } else {
         say(
             "lints of ebpf/: not run, its toolchain is not there; `cargo xtask build-ebpf` gets it",

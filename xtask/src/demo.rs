@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use crate::arch::Arch;
 use crate::guest::{self, Guest, Running};
 use crate::paths;
 use crate::progress::{say, step};
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// # Errors
 /// When something is missing, a build fails, or the agent does not answer.
 pub fn demo(install: Install) -> Result<()> {
-    guest::prepare(guest::DEFAULT_KERNEL, &[], install)?;
+    guest::prepare(Arch::X86_64, guest::DEFAULT_KERNEL, &[], install)?;
     crate::build::agent(install)?;
     let guest = Guest {
         forwards: vec![(PORT, PORT)],

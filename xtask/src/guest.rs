@@ -3,6 +3,7 @@
 //! The guest sees the host's files at the same paths, read-only, below a layer in memory; so it runs
 //! what was built on the host. One guest runs at a time, also across processes: the others wait.
 
+mod arch;
 mod cpio;
 mod initramfs;
 mod kernel;
@@ -22,6 +23,7 @@ use anyhow::{Context, Result, bail};
 pub use self::kernel::Absent;
 use self::kernel::Kernel;
 use self::machine::Machine;
+use crate::arch::Arch;
 use crate::command::{output, tail};
 use crate::paths;
 use crate::progress::{say, step};
@@ -29,6 +31,9 @@ use crate::setup::{self, Install};
 
 /// The kernel that a guest runs when nothing else is said.
 pub const DEFAULT_KERNEL: &str = "6.1";
+/// The kernels that aarch64 guests of the tests run: the last release that attaches to no function by trampolines
+/// there, and one that does.
+pub const AARCH64_KERNELS: [&str; 2] = ["6.1", "6.12"];
 /// Folders of earlier runs that are kept to look at.
 const KEPT_RUNS: usize = 20;
 /// How often a guest is booted whose kernel hangs.
@@ -43,6 +48,8 @@ pub struct Guest {
     pub command: String,
     /// One of [`kernels`].
     pub kernel: String,
+    /// Of the kernel and of the programs that the guest runs.
+    pub arch: Arch,
     /// Pairs (port on the host's 127.0.0.1, port in the guest), TCP. The guest reaches nothing else.
     pub forwards: Vec<(u16, u16)>,
     /// Memory of the guest.
@@ -98,9 +105,9 @@ pub fn kernels() -> Vec<&'static str> {
 ///
 /// # Errors
 /// When something is missing and cannot be, or may not be, had; [`Absent`] if Debian does not have the kernel.
-pub fn prepare(kernel: &str, more_packages: &[String], install: Install) -> Result<()> {
+pub fn prepare(arch: Arch, kernel: &str, more_packages: &[String], install: Install) -> Result<()> {
     let _turn = take_turn()?;
-    prepare_in_turn(kernel, more_packages, install).map(|_| ())
+    prepare_in_turn(arch, kernel, more_packages, install).map(|_| ())
 }
 
 /// Gets everything that the scripts in `tests/guest` need, and builds what they run.
@@ -109,7 +116,8 @@ pub fn prepare(kernel: &str, more_packages: &[String], install: Install) -> Resu
 /// When something is missing and cannot be, or may not be, had, or a program does not build.
 pub fn prepare_scenarios(install: Install) -> Result<()> {
     let _turn = take_turn()?;
-    prepare_in_turn(DEFAULT_KERNEL, &scenarios::packages_of_all()?, install)?;
+    let packages = scenarios::packages_of_all()?;
+    prepare_in_turn(Arch::X86_64, DEFAULT_KERNEL, &packages, install)?;
     scenarios::build_programs()
 }
 
@@ -131,6 +139,7 @@ impl Guest {
         Self {
             command: command.into(),
             kernel: DEFAULT_KERNEL.to_owned(),
+            arch: Arch::X86_64,
             forwards: Vec::new(),
             memory_mib: 2048,
             cpus: 2,
@@ -156,12 +165,13 @@ impl Guest {
     /// When something is missing (`cargo xtask guest` gets it), or QEMU does not start.
     pub fn start(&self) -> Result<Running> {
         let turn = take_turn()?;
-        let (kernel, packages) = prepare_in_turn(&self.kernel, &self.packages, Install::Refused)?;
+        let (kernel, packages) =
+            prepare_in_turn(self.arch, &self.kernel, &self.packages, Install::Refused)?;
         let folder = new_run_folder()?;
         let initramfs = folder.join("initramfs");
         std::fs::write(
             &initramfs,
-            initramfs::build(&kernel, &packages, &self.command)?,
+            initramfs::build(self.arch, &kernel, &packages, &self.command)?,
         )
         .with_context(|| format!("cannot write {}; is the disk full?", initramfs.display()))?;
         let started = Instant::now();
@@ -268,18 +278,23 @@ impl Running {
 }
 
 fn prepare_in_turn(
+    arch: Arch,
     kernel: &str,
     more_packages: &[String],
     install: Install,
 ) -> Result<(Kernel, PathBuf)> {
-    setup::guest_tools(install)?;
-    let known = !Kernel::names().contains(&kernel) || Kernel::is_ready(kernel);
-    if install == Install::Refused && !(known && packages::are_ready(more_packages)) {
+    setup::guest_tools(arch, install)?;
+    let known = !Kernel::names().contains(&kernel) || Kernel::is_ready(arch, kernel);
+    if install == Install::Refused && !(known && packages::are_ready(arch, more_packages)) {
         bail!(
-            "missing: the guest's kernel {kernel} or packages, which are unpacked below target/guest; `cargo xtask guest --kernel {kernel} true` gets them"
+            "missing: the guest's kernel {kernel} or packages, which are unpacked below target/guest; `cargo xtask guest{} --kernel {kernel} true` gets them",
+            arch.flag()
         );
     }
-    Ok((Kernel::prepare(kernel)?, packages::prepare(more_packages)?))
+    Ok((
+        Kernel::prepare(arch, kernel)?,
+        packages::prepare(arch, more_packages)?,
+    ))
 }
 
 /// Waits until no other process has a guest.

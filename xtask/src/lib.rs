@@ -1,5 +1,6 @@
 //! The project's chores. A library too, because the tests boot guests with it.
 
+pub mod arch;
 pub mod bench;
 pub mod build;
 pub mod check;

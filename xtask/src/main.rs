@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use xtask::arch::Arch;
 use xtask::guest::{self, Guest};
 use xtask::setup::Install;
 use xtask::{bench, build, check, demo, run, test};
@@ -65,8 +66,11 @@ enum Chore {
         #[command(flatten)]
         setup: Setup,
         /// Run on these kernels, not on 6.1 alone.
-        #[arg(long, value_name = "all|NAME,...", value_delimiter = ',', value_parser = kernel_or_all())]
+        #[arg(long, value_name = "all|NAME,...", value_delimiter = ',', value_parser = kernel_or_all(), conflicts_with = "arch")]
         kernels: Vec<String>,
+        /// Run the tests for this architecture: those on aarch64 are HTTP in guests, and run only when asked for.
+        #[arg(long, default_value = Arch::X86_64.name(), value_parser = arch, conflicts_with = "filter")]
+        arch: Arch,
         /// Run only tests with this in their name.
         filter: Option<String>,
     },
@@ -114,6 +118,10 @@ struct GuestFlags {
     /// The guest's kernel.
     #[arg(long, default_value = guest::DEFAULT_KERNEL, value_parser = guest::kernels())]
     kernel: String,
+    /// What the guest's kernel and programs are for. On another one than this machine's, the guest runs only programs
+    /// of Debian's packages for it, and what was built for it.
+    #[arg(long, default_value = Arch::X86_64.name(), value_parser = arch)]
+    arch: Arch,
     /// Make a port of the guest reachable at this machine's 127.0.0.1.
     #[arg(long, value_name = "HOST:GUEST", value_parser = forward)]
     forward: Vec<(u16, u16)>,
@@ -155,7 +163,14 @@ fn chore(chore: Chore) -> Result<u8> {
         Chore::Guest(flags) => return run_guest(flags),
         Chore::Test {
             setup,
+            kernels: _,
+            arch: Arch::Aarch64,
+            filter: _,
+        } => return test::aarch64(setup.install()),
+        Chore::Test {
+            setup,
             kernels,
+            arch: Arch::X86_64,
             filter,
         } => return test::test(setup.install(), filter.as_deref(), &named(kernels)),
         Chore::Check(setup) => check::check(setup.install())?,
@@ -189,9 +204,15 @@ fn named(kernels: Vec<String>) -> Vec<String> {
 }
 
 fn run_guest(flags: GuestFlags) -> Result<u8> {
-    guest::prepare(&flags.kernel, &flags.package, flags.setup.install())?;
+    guest::prepare(
+        flags.arch,
+        &flags.kernel,
+        &flags.package,
+        flags.setup.install(),
+    )?;
     let guest = Guest {
         kernel: flags.kernel,
+        arch: flags.arch,
         forwards: flags.forward,
         memory_mib: flags.memory_mib,
         cpus: flags.cpus,
@@ -211,6 +232,13 @@ fn run_guest(flags: GuestFlags) -> Result<u8> {
         eprintln!("xtask: it left files in {}", outcome.out_dir.display());
     }
     Ok(u8::try_from(outcome.exit_code).unwrap_or(1))
+}
+
+fn arch(text: &str) -> Result<Arch> {
+    Arch::named(text).with_context(|| {
+        let known = Arch::ALL.map(Arch::name).join(", ");
+        format!("there is no such architecture; known are {known}")
+    })
 }
 
 fn forward(text: &str) -> Result<(u16, u16)> {

@@ -24,6 +24,12 @@ pub fn cargo_target() -> PathBuf {
     }
 }
 
+/// Where cargo keeps the sources of dependencies.
+pub(crate) fn cargo_home() -> Option<PathBuf> {
+    let home = || std::env::home_dir().map(|home| home.join(".cargo"));
+    std::env::var_os("CARGO_HOME").map_or_else(home, |folder| Some(folder.into()))
+}
+
 /// The agent as `cargo build --release` leaves it.
 #[must_use]
 pub fn agent() -> PathBuf {

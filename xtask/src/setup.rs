@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use crate::arch::Arch;
 use crate::command::find;
 
 /// Whether a command may install what it needs on this machine.
@@ -31,9 +32,8 @@ impl Install {
 }
 
 /// Everything on the host that guests need, as (how to see that it is there, package).
-pub(crate) fn guest_tools(install: Install) -> Result<()> {
-    const PROGRAMS: [(&str, &str); 8] = [
-        ("qemu-system-x86_64", "qemu-system-x86"),
+pub(crate) fn guest_tools(arch: Arch, install: Install) -> Result<()> {
+    const PROGRAMS: [(&str, &str); 7] = [
         ("setpriv", "util-linux"),
         ("depmod", "kmod"),
         ("lz4", "lz4"),
@@ -44,6 +44,7 @@ pub(crate) fn guest_tools(install: Install) -> Result<()> {
     ];
     let mut missing: Vec<String> = PROGRAMS
         .iter()
+        .chain([&arch.emulator()])
         .filter(|(program, _)| find(program).is_none())
         .map(|(_, package)| (*package).to_owned())
         .collect();

@@ -6,9 +6,10 @@ use std::process::{Command, ExitStatus};
 
 use anyhow::{Context, Result};
 
-use crate::build::cargo;
+use crate::arch::Arch;
+use crate::build::{self, Profile, cargo};
 use crate::command::output;
-use crate::guest;
+use crate::guest::{self, AARCH64_KERNELS};
 use crate::paths;
 use crate::progress::{phase, say};
 use crate::setup::Install;
@@ -17,6 +18,11 @@ use crate::setup::Install;
 const AGENT_VARIABLE: &str = "SOCKMETER_AGENT";
 /// Tells them which kernel to boot.
 const KERNEL_VARIABLE: &str = "SOCKMETER_TEST_KERNEL";
+
+/// The same in aarch64 guests.
+pub const AARCH64_AGENT_VARIABLE: &str = "SOCKMETER_AGENT_AARCH64";
+/// Tells the tests in aarch64 guests which driver to start.
+pub const AARCH64_DRIVER_VARIABLE: &str = "SOCKMETER_DRIVER_AARCH64";
 
 /// Builds everything and runs the tests whose name contains `filter`; returns the runner's exit code. If `kernels` is
 /// empty or has the usual one, every test runs on that; on others only what [`matrix::SCENARIOS`] says.
@@ -42,6 +48,29 @@ fn all(filter: Option<&str>, kernel: Option<&str>) -> Result<u8> {
     }
     phase("running the examples in the documentation", || {
         status(command().args(["test", "--workspace", "--doc"]))
+    })
+}
+
+/// Builds an agent for aarch64 and runs the HTTP tests in aarch64 guests; returns the runner's exit code.
+///
+/// # Errors
+/// As for [`test`].
+pub fn aarch64(install: Install) -> Result<u8> {
+    phase("setting up aarch64 guests", || {
+        AARCH64_KERNELS
+            .iter()
+            .try_for_each(|kernel| guest::prepare(Arch::Aarch64, kernel, &[], install))
+    })?;
+    let agent = build::agent_for(Arch::Aarch64, Profile::Dev, install)?;
+    let driver = build::test_program_for(Arch::Aarch64, "driver", install)?;
+    phase("running the tests in aarch64 guests", || {
+        status(
+            cargo(None)
+                .env(AARCH64_AGENT_VARIABLE, agent)
+                .env(AARCH64_DRIVER_VARIABLE, driver)
+                .args(["test", "-p", "sockmeter-tests", "--test", "guest"])
+                .args(["--", "--ignored", "aarch64::"]),
+        )
     })
 }
 

@@ -51,6 +51,8 @@ fn the_example_mentions_every_key() {
         datagram_processes_max: _,
         capture_bytes_max: _,
         drain_interval_milliseconds: _,
+        btf: _,
+        probes: _,
     } = kernel;
     let Series {
         max_per_metric: _,
@@ -69,6 +71,7 @@ fn the_example_mentions_every_key() {
                 "datagram_processes_max",
                 "capture_bytes_max",
                 "drain_interval_milliseconds",
+                "probes",
             ],
         ),
         (
@@ -110,6 +113,8 @@ fn every_setting_is_read() {
         datagram_processes_max = 2
         capture_bytes_max = 0
         drain_interval_milliseconds = 1000
+        btf = "/var/lib/types"
+        probes = "kprobe"
         [series]
         max_per_metric = 5
         routes_max_per_process = 6
@@ -133,6 +138,8 @@ fn every_setting_is_read() {
                 datagram_processes_max: 2,
                 capture_bytes_max: 0,
                 drain_interval_milliseconds: 1000,
+                btf: Some("/var/lib/types".into()),
+                probes: Wanted::Kprobe,
             },
             series: Series {
                 max_per_metric: 5,
@@ -188,7 +195,7 @@ fn unknown_keys_are_named_with_their_line() {
     assert_eq!(
         refusal("listen = \":1\"\n\n[kernel]\nring_byte = 4096\n"),
         "s.toml:4:1: kernel.ring_byte: unknown key, expected one of `ring_bytes`, `connections_max`, \
-         `datagram_processes_max`, `capture_bytes_max`, `drain_interval_milliseconds`"
+         `datagram_processes_max`, `capture_bytes_max`, `drain_interval_milliseconds`, `btf`, `probes`"
     );
     assert_eq!(
         refusal("[kernal]\nring_bytes = 4096\n"),

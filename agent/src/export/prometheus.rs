@@ -7,7 +7,7 @@ mod tests;
 pub use accept::negotiate;
 
 use crate::series::catalogue::{Kind, Metric};
-use crate::series::{Family, Point, Snapshot, Value};
+use crate::series::{Family, Observed, Point, Snapshot, Value};
 use std::{
     borrow::Borrow,
     io::{self, Write},
@@ -58,7 +58,6 @@ pub fn write(snapshot: &Snapshot, format: Format, out: &mut impl Write) -> io::R
 #[derive(Debug)]
 pub struct Chunks<S> {
     snapshot: S,
-    format: Format,
     text: Text,
     /// The metric at hand, and how many of its series are written.
     family: usize,
@@ -75,12 +74,12 @@ impl<S: Borrow<Snapshot>> Chunks<S> {
         let bounds = bounds.chain(["+Inf".to_owned()]);
         Self {
             text: Text {
+                format,
                 bounds: bounds.map(|bound| bound + "\"} ").collect(),
                 buffer: Vec::new(),
                 head: Vec::new(),
             },
             snapshot,
-            format,
             family: 0,
             points: 0,
             is_done: false,
@@ -91,7 +90,7 @@ impl<S: Borrow<Snapshot>> Chunks<S> {
     fn fill(&mut self, buffer: Vec<u8>) -> Vec<u8> {
         self.text.buffer = buffer;
         if !self.is_done && !self.fill_from_families() {
-            if self.format == Format::OpenMetrics100 {
+            if self.text.format == Format::OpenMetrics100 {
                 self.text.push("# EOF\n");
             }
             self.is_done = true;
@@ -104,7 +103,7 @@ impl<S: Borrow<Snapshot>> Chunks<S> {
         for family in self.snapshot.borrow().families_from(self.family) {
             for (at, point) in family.points_from(self.points) {
                 if self.points == 0 {
-                    self.text.metadata(family.metric(), self.format);
+                    self.text.metadata(family.metric());
                 }
                 self.text.point(family, point);
                 self.points = at + 1;
@@ -146,6 +145,7 @@ fn bound(bound_ns: u64) -> String {
 /// The text under way.
 #[derive(Debug)]
 struct Text {
+    format: Format,
     /// Label values of the buckets, with all that stands between them and the count.
     bounds: Vec<String>,
     buffer: Vec<u8>,
@@ -158,11 +158,10 @@ impl Text {
         self.buffer.extend_from_slice(text.as_bytes());
     }
 
-    fn metadata(&mut self, metric: &Metric, format: Format) {
-        // In OpenMetrics `_total` belongs to the sample and not to the counter's name.
-        let name = match format {
+    fn metadata(&mut self, metric: &Metric) {
+        let name = match self.format {
             Format::Text004 => metric.name,
-            Format::OpenMetrics100 => metric.name.strip_suffix("_total").unwrap_or(metric.name),
+            Format::OpenMetrics100 => without_total(metric.name),
         };
         // The catalogue's test sees to it that no help needs escaping.
         for part in [
@@ -178,7 +177,7 @@ impl Text {
         ] {
             self.push(part);
         }
-        if let (Format::OpenMetrics100, Some(unit)) = (format, metric.unit) {
+        if let (Format::OpenMetrics100, Some(unit)) = (self.format, metric.unit) {
             for part in ["# UNIT ", name, " ", unit, "\n"] {
                 self.push(part);
             }
@@ -188,9 +187,9 @@ impl Text {
     fn point(&mut self, family: &Family, point: Point<'_>) {
         debug_assert_eq!(
             family.metric().kind == Kind::Histogram,
-            matches!(point.value, Value::Histogram { .. })
+            matches!(point.value, Value::Histogram(_))
         );
-        let name = family.metric().name;
+        let Metric { name, kind, .. } = *family.metric();
         match point.value {
             Value::Count(count) => {
                 self.series(name, "", &point);
@@ -204,25 +203,34 @@ impl Text {
                 self.series(name, "", &point);
                 self.float(value);
             }
-            Value::Histogram { counts, sum_ns } => self.histogram(name, &point, counts, sum_ns),
+            Value::Histogram(observed) => self.histogram(name, &point, observed),
+        }
+        if self.format == Format::OpenMetrics100 && kind != Kind::Gauge {
+            self.series(without_total(name), "_created", &point);
+            push_seconds(&mut self.buffer, point.created_unix_ns.into());
+            self.buffer.push(b'\n');
         }
     }
 
-    fn histogram(&mut self, name: &str, point: &Point<'_>, counts: &[u64], sum_ns: u128) {
+    fn histogram(&mut self, name: &str, point: &Point<'_>, observed: Observed<'_>) {
         self.head.clear();
         push_series(&mut self.head, name, "_bucket", point, Some("le=\""));
         let mut cumulative = 0_u64;
         let mut digits = itoa::Buffer::new();
-        for (bound, count) in self.bounds.iter().zip(counts) {
-            cumulative = cumulative.wrapping_add(*count);
+        let mut text = "0";
+        for (bound, count) in self.bounds.iter().zip(observed.counts()) {
+            // Most buckets are empty, and end where the one before did.
+            if *count > 0 {
+                cumulative = cumulative.wrapping_add(*count);
+                text = digits.format(cumulative);
+            }
             self.buffer.extend_from_slice(&self.head);
             self.buffer.extend_from_slice(bound.as_bytes());
-            self.buffer
-                .extend_from_slice(digits.format(cumulative).as_bytes());
+            self.buffer.extend_from_slice(text.as_bytes());
             self.buffer.push(b'\n');
         }
         self.series(name, "_sum", point);
-        push_seconds(&mut self.buffer, sum_ns);
+        push_seconds(&mut self.buffer, observed.sum_ns());
         self.buffer.push(b'\n');
         self.series(name, "_count", point);
         self.integer(cumulative);
@@ -247,6 +255,11 @@ impl Text {
         }
         self.buffer.push(b'\n');
     }
+}
+
+/// In OpenMetrics `_total` belongs to the sample and not to the counter's name.
+fn without_total(name: &str) -> &str {
+    name.strip_suffix("_total").unwrap_or(name)
 }
 
 /// Writes `name{labels} `, or `name{labels,last` if there is a last, unfinished label.

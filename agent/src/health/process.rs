@@ -19,8 +19,15 @@ pub struct OwnProcess {
     pub open_fds: u64,
     /// `process_max_fds`; none when there is no limit.
     pub max_fds: Option<u64>,
-    /// `process_start_time_seconds`, since 1970.
-    pub start_unix_seconds: f64,
+    /// When it started, since 1970.
+    pub start_unix_ns: u64,
+}
+
+impl OwnProcess {
+    /// `process_start_time_seconds`. The kernel tells it in ticks, which a float has exactly.
+    pub fn start_unix_seconds(&self) -> f64 {
+        seconds(self.start_unix_ns / TICK_NS)
+    }
 }
 
 /// Reads the agent's own counts.
@@ -47,7 +54,9 @@ fn read_from(proc_root: &Path) -> io::Result<OwnProcess> {
         open_fds: u64::try_from(open_fds).unwrap_or(u64::MAX),
         // Only `unlimited` is not a number.
         max_fds: word_after(&limits, "Max open files").ok(),
-        start_unix_seconds: boot_unix_seconds as f64 + seconds(stat.start_ticks),
+        start_unix_ns: boot_unix_seconds
+            .saturating_mul(1_000_000_000)
+            .saturating_add(stat.start_boottime_ns()),
     })
 }
 
@@ -105,9 +114,11 @@ mod tests {
                 virtual_bytes: 3_133_440,
                 open_fds: 4,
                 max_fds: Some(1024),
-                start_unix_seconds: 1_700_000_980.21,
+                start_unix_ns: 1_700_000_980_210_000_000,
             }
         );
+        let own = read_from(root.path()).unwrap();
+        assert_eq!(own.start_unix_seconds(), 1_700_000_980.21);
     }
 
     #[test]
@@ -130,6 +141,6 @@ mod tests {
         let own = read().unwrap();
         assert!(own.resident_bytes > 0 && own.virtual_bytes > own.resident_bytes);
         assert!(own.open_fds >= 3 && own.max_fds.is_none_or(|max| max >= own.open_fds));
-        assert!(own.start_unix_seconds > 1_600_000_000.0);
+        assert!(own.start_unix_ns > 1_600_000_000_000_000_000);
     }
 }

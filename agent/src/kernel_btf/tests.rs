@@ -4,7 +4,7 @@ use super::*;
 
 /// A hand-made BTF: `struct outer { int a; struct { int b:3; long c; }; }`, an enum, a function
 /// with two arguments, a tracepoint's typedef.
-fn sample() -> Vec<u8> {
+pub(crate) fn sample() -> Vec<u8> {
     let mut strings = vec![0];
     let mut string = |text: &str| {
         let at = strings.len() as u32;

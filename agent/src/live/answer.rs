@@ -26,11 +26,14 @@ impl Live {
                     .zip(self.pipeline.losses())
                     .collect();
                 let connections = self.pipeline.connections_open();
+                let mut more = vec![self.privileges.part()];
+                more.extend(self.host.iter().cloned());
                 let _ = reply.send(health::health(
                     self.probes.verdicts(),
                     &losses,
                     connections,
                     &self.limit.capture(self.pipeline.excluded()),
+                    more,
                 ));
             }
         }
@@ -123,9 +126,10 @@ fn tell_process(snapshot: &mut Snapshot, own: &OwnProcess) -> Result<(), Unknown
         virtual_bytes,
         open_fds,
         max_fds,
-        start_unix_seconds,
+        start_unix_ns,
     } = *own;
-    snapshot.push(
+    snapshot.push_since(
+        start_unix_ns,
         "process_cpu_seconds_total",
         &[],
         Sample::Number(cpu_seconds),
@@ -147,6 +151,6 @@ fn tell_process(snapshot: &mut Snapshot, own: &OwnProcess) -> Result<(), Unknown
     snapshot.push(
         "process_start_time_seconds",
         &[],
-        Sample::Number(start_unix_seconds),
+        Sample::Number(own.start_unix_seconds()),
     )
 }

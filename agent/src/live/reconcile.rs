@@ -33,7 +33,7 @@ impl Live {
 
     /// Looks whether something was lost since the last time, and if so finds out what.
     pub(super) fn reconcile_losses(&mut self) -> Result<(), LiveError> {
-        let losses = self.maps.losses()?;
+        let losses = self.maps.losses();
         if losses == self.losses {
             return Ok(());
         }

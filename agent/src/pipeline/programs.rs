@@ -102,11 +102,11 @@ impl Pipeline {
             // One that had its pid may have ended since the last tick.
             self.end_programs();
         }
-        let (identity, series) = (&self.identity, &mut self.series);
+        let (identity, series, now_ns) = (&self.identity, &mut self.series, self.now_ns);
         *self
             .processes
             .entry(program)
-            .or_insert_with(|| series.add_process(identity.labels(program)))
+            .or_insert_with(|| series.add_process(identity.labels(program), now_ns))
     }
 
     /// Ends the series of programs that have no process any more. A connection of theirs that is still open

@@ -14,4 +14,6 @@ pub const FAMILY: Family = Family {
         essential: false,
         gives: "connections and listening sockets that are older than the agent, before their next use",
     }],
+    more_by_kprobes: &[],
+    by_tracepoints: None,
 };

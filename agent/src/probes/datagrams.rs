@@ -56,4 +56,11 @@ pub const FAMILY: Family = Family {
             gives: "how many datagrams one receive call returned at once (UDP_GRO)",
         },
     ],
+    more_by_kprobes: &[Program {
+        name: "datagram_left",
+        attach: Attach::Tracepoint("sys_exit"),
+        essential: false,
+        gives: "received datagrams where the kernel leaves the return out",
+    }],
+    by_tracepoints: None,
 };

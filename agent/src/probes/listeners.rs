@@ -14,4 +14,6 @@ pub const FAMILY: Family = Family {
         essential: false,
         gives: "accept queues",
     }],
+    more_by_kprobes: &[],
+    by_tracepoints: None,
 };

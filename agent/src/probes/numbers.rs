@@ -1,6 +1,6 @@
 //! What the programs have to know of the running kernel: offsets, enumerators, arities, the length of its tick.
 
-use super::{ALL, ProbeError};
+use super::{ALL, LENDS_STORAGE, ProbeError};
 use crate::kernel_btf::KernelBtf;
 use rustix::time::{ClockId, clock_getres};
 use sockmeter_abi::{field::ABSENT, kernel_arities, kernel_enumerators, kernel_fields};
@@ -11,6 +11,21 @@ pub(super) fn tick_ns() -> u64 {
     let tick = clock_getres(ClockId::MonotonicCoarse);
     u64::try_from(tick.tv_nsec).unwrap_or(0)
 }
+
+/// Fields that the programs do without, or with another one, where a kernel has them not, or as bits.
+const OPTIONAL: &[&str] = &[
+    "SOCK_LOCAL_V6",
+    "SOCK_REMOTE_V6",
+    "SOCK_FLAGS",
+    "SOCK_USER_LOCKS",
+    "TCP_CLOCK_NS",
+    "TCP_UPPER_LAYER",
+    "LAST_DATA_TICKS",
+    "UDP_SEGMENT_BYTES",
+    "MESSAGE_ITER_KIND",
+    "MESSAGE_ITER_TYPE",
+    "MESSAGE_ITER_BUFFER",
+];
 
 /// Every kernel name that is looked up.
 pub(super) fn wanted() -> HashSet<String> {
@@ -31,9 +46,11 @@ pub(super) fn wanted() -> HashSet<String> {
     kernel_fields!(fields);
     kernel_enumerators!(enumerators);
     kernel_arities!(arities);
-    for program in ALL.iter().flat_map(|family| family.programs) {
-        names.insert(program.attach.type_name());
+    for family in ALL {
+        let programs = family.all_programs();
+        names.extend(programs.map(|program| program.attach.type_name()));
     }
+    names.insert(LENDS_STORAGE.to_owned());
     names
 }
 
@@ -44,6 +61,11 @@ pub(super) fn resolve(btf: &KernelBtf) -> Result<Vec<(&'static str, u32)>, Probe
         ($($name:ident: $size:literal, $owner:literal, $paths:literal;)*) => {
             $({
                 let member = btf.member($owner, $paths);
+                if member.is_none() && !OPTIONAL.contains(&stringify!($name)) {
+                    return Err(ProbeError::FieldMissing {
+                        field: format!("{}.{}", $owner, $paths),
+                    });
+                }
                 if let Some(member) = member && member.size_bytes != $size {
                     return Err(ProbeError::FieldSize {
                         field: format!("{}.{}", $owner, $paths),

@@ -2,7 +2,10 @@
 
 use super::{Probes, adoption::WALK, chain, listeners::READ};
 use aya::programs::{Iter, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun};
-use std::io::{self, Read};
+use std::{
+    fs::File,
+    io::{self, Read},
+};
 
 /// As large as what the kernel puts together for one read (`PAGE_SIZE << 3`, kernel/bpf/bpf_iter.c).
 const WALK_BUFFER_BYTES: usize = 32 * 1024;
@@ -13,13 +16,7 @@ impl Probes {
     /// # Errors
     /// The program is not loaded, or the kernel's.
     pub fn walk(&mut self) -> io::Result<Vec<u8>> {
-        let program = self.ebpf.program_mut(WALK).ok_or_else(|| missing(WALK))?;
-        let program: &mut Iter = program.try_into().map_err(refused)?;
-        let link = program.attach().map_err(refused)?;
-        let link = program.take_link(link).map_err(refused)?;
-        let mut file = link
-            .into_file()
-            .map_err(|error| io::Error::other(chain(&error)))?;
+        let mut file = self.begin_walk()?;
         let (mut told, mut buffer) = (Vec::new(), vec![0; WALK_BUFFER_BYTES]);
         loop {
             match file.read(&mut buffer) {
@@ -30,6 +27,19 @@ impl Probes {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// A file that walks while it is read.
+    ///
+    /// # Errors
+    /// The program is not loaded, or the kernel's.
+    pub fn begin_walk(&mut self) -> io::Result<File> {
+        let program = self.ebpf.program_mut(WALK).ok_or_else(|| missing(WALK))?;
+        let program: &mut Iter = program.try_into().map_err(refused)?;
+        let link = program.attach().map_err(refused)?;
+        let link = program.take_link(link).map_err(refused)?;
+        link.into_file()
+            .map_err(|error| io::Error::other(chain(&error)))
     }
 
     /// Has the kernel side read a listening socket into its table.

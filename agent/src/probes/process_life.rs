@@ -25,4 +25,6 @@ pub const FAMILY: Family = Family {
             gives: "series that end with their process",
         },
     ],
+    more_by_kprobes: &[],
+    by_tracepoints: None,
 };

@@ -68,4 +68,25 @@ pub const FAMILY: Family = Family {
             gives: "bytes received by splice",
         },
     ],
+    more_by_kprobes: &[Program {
+        name: "socket_left",
+        attach: Attach::Tracepoint("sys_exit"),
+        essential: false,
+        gives: "calls on TCP sockets whose return the kernel leaves out, and accepted connections",
+    }],
+    // Of both families.
+    by_tracepoints: Some(&[
+        Program {
+            name: "syscall_begin",
+            attach: Attach::Tracepoint("sys_enter"),
+            essential: true,
+            gives: "which socket a call is about, when a send call began, how long requests waited",
+        },
+        Program {
+            name: "syscall_end",
+            attach: Attach::Tracepoint("sys_exit"),
+            essential: true,
+            gives: "bytes sent and received",
+        },
+    ]),
 };

@@ -38,4 +38,11 @@ pub const FAMILY: Family = Family {
             gives: "bytes received by splice on Unix sockets",
         },
     ],
+    more_by_kprobes: &[Program {
+        name: "unix_left",
+        attach: Attach::Tracepoint("sys_exit"),
+        essential: false,
+        gives: "calls on Unix sockets whose return the kernel leaves out",
+    }],
+    by_tracepoints: None,
 };

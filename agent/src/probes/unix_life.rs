@@ -41,4 +41,6 @@ pub const FAMILY: Family = Family {
             gives: "pairs of Unix sockets",
         },
     ],
+    more_by_kprobes: &[],
+    by_tracepoints: None,
 };

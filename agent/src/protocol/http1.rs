@@ -11,9 +11,9 @@
 //! that request, of which as much is told as is complete; the rest of the head tells nothing more.
 //!
 //! On a connection that was joined in its middle, requests of before may still be unanswered. A client that
-//! waits for each answer has none when it asks again; one that does not wait gives itself away when a request
-//! begins while another is open, and is `Lost`. (One that always keeps exactly one request ahead cannot be
-//! told from one that waits.)
+//! waits for each answer has none when it asks again; one that does not wait gives itself away when an answer
+//! begins, or is under way, while two requests are open, and is `Lost`. (One that always keeps exactly one request
+//! ahead cannot be told from one that waits.)
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 

@@ -1,16 +1,16 @@
 //! The kernel's maps: the ring of records, the table of connections, the loss counters.
 //!
-//! The only unsafe code of the agent but one call in `memory.rs`: a view of shared memory.
+//! With `shared.rs` the only unsafe code of the agent but one call in `memory.rs`: views of shared memory.
 
 #![allow(
     unsafe_code,
     reason = "the connection table is memory that the kernel writes"
 )]
 
-use super::{datagrams::DatagramTable, level::CaptureLevel};
+use super::{datagrams::DatagramTable, level::CaptureLevel, shared::Shared};
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf, Stack},
+    maps::{Array, HashMap, Map, MapData, RingBuf, Stack},
 };
 use sockmeter_abi::{
     ARMED, ARMED_WITH_UNIX, LEVEL_SHIFT,
@@ -19,10 +19,8 @@ use sockmeter_abi::{
     slot::{PHASE_FREE, Slot},
 };
 use std::{
-    io,
     mem::offset_of,
-    os::fd::{AsFd, AsRawFd},
-    ptr::{self, NonNull},
+    ptr::NonNull,
     sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
 use zerocopy::{FromBytes, IntoBytes};
@@ -58,7 +56,7 @@ pub struct KernelMaps {
     pub slots: Slots,
     /// The table of datagrams.
     pub datagrams: DatagramTable,
-    losses: PerCpuArray<MapData, [u64; LOSS_COUNTERS]>,
+    losses: Losses,
     armed: Array<MapData, u32>,
     /// What was written there last, without the level.
     armed_as: u32,
@@ -73,6 +71,13 @@ pub struct KernelMaps {
 
 pub(super) fn take(ebpf: &mut Ebpf, map: &'static str) -> Result<Map, MapError> {
     ebpf.take_map(map).ok_or(MapError::Missing(map))
+}
+
+fn array(ebpf: &mut Ebpf, map: &'static str) -> Result<MapData, MapError> {
+    match take(ebpf, map)? {
+        Map::Array(array) => Ok(array),
+        _ => Err(MapError::Missing(map)),
+    }
 }
 
 pub(super) fn refused(map: &'static str) -> impl Fn(aya::maps::MapError) -> MapError {
@@ -94,15 +99,12 @@ impl KernelMaps {
         for index in (0..connections_max).rev() {
             free.push(index, 0).map_err(refused("FREE_SLOTS"))?;
         }
-        let Map::Array(slots) = take(ebpf, "SLOTS")? else {
-            return Err(MapError::Missing("SLOTS"));
-        };
         Ok(Self {
             ring: Ring(RingBuf::try_from(take(ebpf, "RING")?).map_err(refused("RING"))?),
             armed: Array::try_from(take(ebpf, "ARMED")?).map_err(refused("ARMED"))?,
             armed_as: 0,
-            losses: PerCpuArray::try_from(take(ebpf, "LOSSES")?).map_err(refused("LOSSES"))?,
-            slots: Slots::map(slots, connections_max)?,
+            losses: Losses::map(array(ebpf, "LOSSES")?)?,
+            slots: Slots::map(array(ebpf, "SLOTS")?, connections_max)?,
             datagrams: DatagramTable::take(ebpf)?,
             excluded: HashMap::try_from(take(ebpf, EXCLUDED)?).map_err(refused(EXCLUDED))?,
             free_slots: free,
@@ -184,18 +186,34 @@ impl KernelMaps {
     }
 
     /// What was lost since the programs were loaded, summed over all CPUs; see `abi::field`.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn losses(&self) -> Result<[u64; LOSS_COUNTERS_USED], MapError> {
-        let per_cpu = self.losses.get(&0, 0).map_err(refused("LOSSES"))?;
+    pub fn losses(&self) -> [u64; LOSS_COUNTERS_USED] {
+        self.losses.sums()
+    }
+}
+
+/// The loss counters, an entry for each CPU.
+struct Losses(Shared);
+
+impl Losses {
+    fn map(map: MapData) -> Result<Self, MapError> {
+        let cpus = map.info().map_err(refused("LOSSES"))?.max_entries() as usize;
+        Shared::map(map, "LOSSES", cpus * size_of::<[u64; LOSS_COUNTERS]>()).map(Self)
+    }
+
+    fn sums(&self) -> [u64; LOSS_COUNTERS_USED] {
         let mut sums = [0; LOSS_COUNTERS_USED];
-        for counters in per_cpu.iter() {
-            for (sum, counter) in sums.iter_mut().zip(counters) {
-                *sum += counter;
+        for cpu in 0.. {
+            let from = cpu * size_of::<[u64; LOSS_COUNTERS]>();
+            for (counter, sum) in sums.iter_mut().enumerate() {
+                let Some(word) = self.0.at(from + counter * size_of::<u64>()) else {
+                    return sums;
+                };
+                // SAFETY: an aligned word inside the live mapping.
+                let word = unsafe { word.cast::<AtomicU64>().as_ref() };
+                *sum += word.load(Ordering::Relaxed);
             }
         }
-        Ok(sums)
+        sums
     }
 }
 
@@ -212,46 +230,16 @@ impl Ring {
 /// The table of connections, mapped into the agent's memory. The kernel writes it at any time, so all
 /// accesses are atomic words; a slot may be half-way through a change when it is read.
 pub struct Slots {
-    base: NonNull<u8>,
-    length_bytes: usize,
+    memory: Shared,
     count: u32,
-    /// Keeps the map alive.
-    _map: MapData,
 }
-
-// SAFETY: the mapping is shared memory without thread affinity, and all accesses are atomic.
-unsafe impl Send for Slots {}
 
 impl Slots {
     fn map(map: MapData, count: u32) -> Result<Self, MapError> {
         let length_bytes = count as usize * size_of::<Slot>();
-        // SAFETY: a new shared mapping of a descriptor that we own; the kernel rounds up to pages.
-        let base = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                length_bytes,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                map.fd().as_fd().as_raw_fd(),
-                0,
-            )
-        };
-        let why = || io::Error::last_os_error().to_string();
-        if base == libc::MAP_FAILED {
-            return Err(MapError::Refused {
-                map: "SLOTS",
-                why: why(),
-            });
-        }
-        let base = NonNull::new(base.cast()).ok_or_else(|| MapError::Refused {
-            map: "SLOTS",
-            why: why(),
-        })?;
         Ok(Self {
-            base,
-            length_bytes,
+            memory: Shared::map(map, "SLOTS", length_bytes)?,
             count,
-            _map: map,
         })
     }
 
@@ -260,12 +248,9 @@ impl Slots {
         self.count
     }
 
+    /// Where a field of a slot is; all callers use offsets of its fields.
     fn word(&self, index: u32, offset: usize) -> Option<NonNull<u8>> {
-        (index < self.count).then(|| {
-            // SAFETY: `index` is in range and `offset` is inside a slot (all callers use offsets of
-            // its fields), so the result is inside the mapping.
-            unsafe { self.base.add(index as usize * size_of::<Slot>() + offset) }
-        })
+        self.memory.at(index as usize * size_of::<Slot>() + offset)
     }
 
     /// A copy of a slot; `None` if there is no such slot.
@@ -346,10 +331,3 @@ impl Slots {
 }
 
 const _: () = assert!(offset_of!(Slot, capture_bytes) % 8 == 0);
-
-impl Drop for Slots {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours and nothing borrows from it any more.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), self.length_bytes) };
-    }
-}

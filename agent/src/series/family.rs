@@ -3,7 +3,7 @@
 use super::catalogue::{Kind, Metric};
 use super::histogram::Bounds;
 use super::process::Owner;
-use super::snapshot::{self, Labels};
+use super::snapshot::{self, Labels, Overflow};
 use crate::hash::FastMap;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -28,8 +28,10 @@ pub(super) struct Family<K> {
     labels: Arc<Vec<Labels>>,
     /// Own label texts: series of different processes share them.
     texts: FastMap<Arc<str>, ()>,
-    overflow: Vec<u64>,
+    overflow: Overflow,
     folded: u64,
+    /// What a series that is made now will have counted is later than this.
+    since_unix_ns: u64,
     /// Series have been added since the rows were put in order.
     unordered: bool,
     /// How often rows have moved.
@@ -73,8 +75,12 @@ impl<K: Key> Family<K> {
             values: Vec::new(),
             labels: Arc::default(),
             texts: FastMap::default(),
-            overflow: vec![0; row_len],
+            overflow: Overflow {
+                row: vec![0; row_len],
+                created_unix_ns: 0,
+            },
             folded: 0,
+            since_unix_ns: 0,
             unordered: false,
             moves: 0,
         }
@@ -97,8 +103,13 @@ impl<K: Key> Family<K> {
         let moves = self.moves;
         match self.values.get_mut(start..start + self.row_len) {
             Some(row) => (row, Some(RowPlace { at, moves })),
-            None => (&mut self.overflow, None),
+            None => (&mut self.overflow.row, None),
         }
+    }
+
+    /// All that happened before has been counted: the series that are made from now on began then.
+    pub(super) fn begin_from(&mut self, unix_ns: u64) {
+        self.since_unix_ns = unix_ns;
     }
 
     /// The row that stands there, unless rows have moved since.
@@ -112,8 +123,11 @@ impl<K: Key> Family<K> {
 
     /// The overflow row, for one observation.
     pub(super) fn overflow_row(&mut self) -> &mut [u64] {
+        if self.folded == 0 {
+            self.overflow.created_unix_ns = self.since_unix_ns;
+        }
         self.folded = self.folded.wrapping_add(1);
-        &mut self.overflow
+        &mut self.overflow.row
     }
 
     /// The row in `place`, to take back what was put there: this is no observation.
@@ -123,7 +137,7 @@ impl<K: Key> Family<K> {
                 let start = *self.rows.get(key)? as usize * self.row_len;
                 self.values.get_mut(start..start + self.row_len)
             }
-            Place::Overflow => Some(&mut self.overflow),
+            Place::Overflow => Some(&mut self.overflow.row),
         }
     }
 
@@ -144,6 +158,7 @@ impl<K: Key> Family<K> {
         Arc::make_mut(&mut self.labels).push(Labels {
             owner: Arc::clone(owner),
             own,
+            created_unix_ns: self.since_unix_ns.max(owner.created_unix_ns),
         });
         self.unordered = true;
         at

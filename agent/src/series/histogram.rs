@@ -48,13 +48,33 @@ impl Bounds {
         *low = sum;
         *high = high.wrapping_add(u64::from(carry));
     }
+}
 
-    /// A row's counts (one per bound, then those above the last) and its sum in nanoseconds.
-    pub(super) fn read(row: &[u64]) -> (&[u64], u128) {
-        match row.split_last_chunk::<SUM_WORDS>() {
-            Some((counts, [low, high])) => (counts, u128::from(*high) << 64 | u128::from(*low)),
-            None => (&[], 0),
-        }
+/// What a histogram has observed. It is small, as scrapes hand it on by the thousand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observed<'a>(&'a [u64]);
+
+impl<'a> Observed<'a> {
+    /// What a row of [`Bounds::row_len`] numbers says.
+    pub(super) fn of(row: &'a [u64]) -> Self {
+        Self(row)
+    }
+
+    /// Observations per bucket, not cumulative: one per bound, then those above the last.
+    pub fn counts(self) -> &'a [u64] {
+        self.parts().0
+    }
+
+    /// Sum of the observations, in nanoseconds.
+    pub fn sum_ns(self) -> u128 {
+        let [low, high] = self.parts().1;
+        u128::from(high) << 64 | u128::from(low)
+    }
+
+    fn parts(self) -> (&'a [u64], [u64; SUM_WORDS]) {
+        let Self(row) = self;
+        let parts = row.split_last_chunk::<SUM_WORDS>();
+        parts.map_or((&[], [0; SUM_WORDS]), |(counts, sum)| (counts, *sum))
     }
 }
 
@@ -70,7 +90,13 @@ mod tests {
         for value_ns in [0, 500_000, 500_001, 1_000_000, 1_000_001, u64::MAX] {
             bounds.observe(&mut row, value_ns);
         }
-        let sum_ns = 3_000_002 + u128::from(u64::MAX);
-        assert_eq!(Bounds::read(&row), ([2, 2, 2].as_slice(), sum_ns));
+        let observed = Observed::of(&row);
+        assert_eq!(observed.counts(), [2, 2, 2]);
+        assert_eq!(observed.sum_ns(), 3_000_002 + u128::from(u64::MAX));
+        // Which no row is.
+        assert_eq!(
+            (Observed(&[1]).counts(), Observed(&[1]).sum_ns()),
+            (&[] as &[u64], 0)
+        );
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Owner {
     pub(super) number: u64,
     /// The rendered process labels.
     pub(super) labels: Box<str>,
+    /// When the first of its processes was added, since 1970.
+    pub(super) created_unix_ns: u64,
 }
 
 /// A process that has been added and not yet forgotten.
@@ -110,13 +112,20 @@ impl Processes {
         }
     }
 
-    pub(super) fn add(&mut self, labels: &[(&'static str, String)]) -> ProcessKey {
+    /// Adds a process, which began at that time as far as is known.
+    pub(super) fn add(
+        &mut self,
+        labels: &[(&'static str, String)],
+        mut created_unix_ns: u64,
+    ) -> ProcessKey {
         let text = self.render(labels);
         if self.is_one_process(labels)
             && let Some(former) = self.groups.get(text.as_str())
             && former.living == 0
             && let Some(former) = self.groups.remove(text.as_str())
         {
+            // Also where the clock stood still, or was set back.
+            created_unix_ns = created_unix_ns.max(former.owner.created_unix_ns.saturating_add(1));
             self.former.insert(former.owner.number, former);
         }
         let group = self.groups.entry(text.into()).or_insert_with_key(|text| {
@@ -124,6 +133,7 @@ impl Processes {
             let owner = Arc::new(Owner {
                 number: self.owners,
                 labels: text.clone(),
+                created_unix_ns,
             });
             Group {
                 owner,
@@ -278,7 +288,11 @@ impl Processes {
             };
             slot.generation = slot.generation.wrapping_add(1);
             free.push(key.slot);
-            let Owner { number, labels } = &*process.owner;
+            let Owner {
+                number,
+                labels,
+                created_unix_ns: _,
+            } = &*process.owner;
             if let Some(group) = group_mut(former, groups, &process.owner) {
                 group.processes -= 1;
                 if group.processes == 0 {

@@ -1,7 +1,7 @@
 //! A scrape's worth of numbers, copied so that they can be written while counting goes on.
 
 use super::catalogue::{self, Kind, Metric};
-use super::histogram::Bounds;
+use super::histogram::{Bounds, Observed};
 use super::labels::push_label;
 use super::process::Owner;
 use std::sync::Arc;
@@ -13,6 +13,8 @@ pub struct Snapshot {
     bounds: Arc<Bounds>,
     /// As many as, and in the order of, [`catalogue::ALL`].
     families: Vec<Family>,
+    /// When the agent began to count, since 1970.
+    began_unix_ns: u64,
 }
 
 /// One metric of a snapshot.
@@ -20,7 +22,15 @@ pub struct Snapshot {
 pub struct Family {
     metric: &'static Metric,
     rows: Rows,
-    pushed: Vec<(Box<str>, Sample)>,
+    pushed: Vec<Pushed>,
+}
+
+/// An agent-wide series.
+#[derive(Clone, Debug)]
+struct Pushed {
+    labels: Box<str>,
+    sample: Sample,
+    created_unix_ns: u64,
 }
 
 /// The value of an agent-wide series.
@@ -41,6 +51,8 @@ pub struct Point<'a> {
     pub own_labels: &'a str,
     /// What was counted.
     pub value: Value<'a>,
+    /// Since when it is counted, in nanoseconds since 1970; of a gauge without meaning.
+    pub created_unix_ns: u64,
 }
 
 /// What a series shows.
@@ -53,12 +65,7 @@ pub enum Value<'a> {
     /// Any other number, in the metric's unit.
     Number(f64),
     /// A histogram of durations.
-    Histogram {
-        /// Observations per bucket, not cumulative: one per bound, then those above the last.
-        counts: &'a [u64],
-        /// Sum of the observations, in nanoseconds.
-        sum_ns: u128,
-    },
+    Histogram(Observed<'a>),
 }
 
 /// The labels of a series, shared with the table it was copied from.
@@ -66,6 +73,16 @@ pub enum Value<'a> {
 pub(super) struct Labels {
     pub(super) owner: Arc<Owner>,
     pub(super) own: Arc<str>,
+    /// Nothing that the series has counted happened before, since 1970.
+    pub(super) created_unix_ns: u64,
+}
+
+/// The series of what found no room.
+#[derive(Clone, Debug)]
+pub(super) struct Overflow {
+    pub(super) row: Vec<u64>,
+    /// As for [`Labels`].
+    pub(super) created_unix_ns: u64,
 }
 
 /// The numbers of a family, `row_len` per series.
@@ -76,8 +93,8 @@ pub(super) struct Rows {
     pub(super) hidden: Arc<[u64]>,
     pub(super) labels: Arc<Vec<Labels>>,
     pub(super) values: Vec<u64>,
-    /// The series of what found no room, if there was any.
-    pub(super) overflow: Option<Vec<u64>>,
+    /// If anything found no room.
+    pub(super) overflow: Option<Overflow>,
 }
 
 /// A metric was named that [`catalogue::ALL`] does not have as a counter or gauge.
@@ -86,7 +103,7 @@ pub(super) struct Rows {
 pub struct UnknownMetric(pub &'static str);
 
 impl Snapshot {
-    pub(super) fn new(bounds: Arc<Bounds>) -> Self {
+    pub(super) fn new(bounds: Arc<Bounds>, began_unix_ns: u64) -> Self {
         let empty = |metric| Family {
             metric,
             rows: Rows::default(),
@@ -95,13 +112,25 @@ impl Snapshot {
         Self {
             bounds,
             families: catalogue::ALL.iter().map(empty).collect(),
+            began_unix_ns,
         }
     }
 
-    /// Adds an agent-wide series. Series of one metric must differ in their labels, and histograms cannot
-    /// be added.
+    /// Adds an agent-wide series, which counts since the agent began. Series of one metric must differ in their
+    /// labels, and histograms cannot be added.
     pub fn push(
         &mut self,
+        metric: &'static str,
+        labels: &[(&str, &str)],
+        value: Sample,
+    ) -> Result<(), UnknownMetric> {
+        self.push_since(self.began_unix_ns, metric, labels, value)
+    }
+
+    /// The same of one that counts since another time.
+    pub fn push_since(
+        &mut self,
+        created_unix_ns: u64,
         metric: &'static str,
         labels: &[(&str, &str)],
         value: Sample,
@@ -109,22 +138,38 @@ impl Snapshot {
         let known = catalogue::ALL
             .iter()
             .find(|known| known.name == metric && known.kind != Kind::Histogram);
-        self.push_known(known.ok_or(UnknownMetric(metric))?, labels, value);
+        let known = known.ok_or(UnknownMetric(metric))?;
+        self.push_known(known, labels, value, created_unix_ns);
         Ok(())
     }
 
-    pub(super) fn push_known(
+    /// Adds what the series say of themselves.
+    pub(super) fn push_own(
         &mut self,
         metric: &'static Metric,
         labels: &[(&str, &str)],
         value: Sample,
+    ) {
+        self.push_known(metric, labels, value, self.began_unix_ns);
+    }
+
+    fn push_known(
+        &mut self,
+        metric: &'static Metric,
+        labels: &[(&str, &str)],
+        sample: Sample,
+        created_unix_ns: u64,
     ) {
         let mut text = String::new();
         for (name, value) in labels {
             push_label(&mut text, name, value);
         }
         if let Some(family) = self.family_mut(metric) {
-            family.pushed.push((text.into(), value));
+            family.pushed.push(Pushed {
+                labels: text.into(),
+                sample,
+                created_unix_ns,
+            });
         }
     }
 
@@ -190,21 +235,24 @@ impl Family {
                     process_labels: &labels.owner.labels,
                     own_labels: &labels.own,
                     value: self.value(row),
+                    created_unix_ns: labels.created_unix_ns,
                 };
                 (at, point)
             });
-        let overflow = overflow.iter().map(|row| Point {
+        let overflow = overflow.iter().map(|overflow| Point {
             process_labels: "",
             own_labels: "overflow=\"true\"",
-            value: self.value(row),
+            value: self.value(&overflow.row),
+            created_unix_ns: overflow.created_unix_ns,
         });
-        let pushed = self.pushed.iter().map(|(labels, sample)| Point {
+        let pushed = self.pushed.iter().map(|pushed| Point {
             process_labels: "",
-            own_labels: labels,
-            value: match sample {
-                Sample::Count(count) => Value::Count(*count),
-                Sample::Number(number) => Value::Number(*number),
+            own_labels: &pushed.labels,
+            value: match pushed.sample {
+                Sample::Count(count) => Value::Count(count),
+                Sample::Number(number) => Value::Number(number),
             },
+            created_unix_ns: pushed.created_unix_ns,
         });
         let behind = (labels.len()..).zip(overflow.chain(pushed));
         rows.chain(behind.skip(start.saturating_sub(labels.len())))
@@ -216,10 +264,7 @@ impl Family {
             Kind::Counter => Value::Count(first),
             // Gauges are kept in two's complement.
             Kind::Gauge => Value::Gauge(first.cast_signed()),
-            Kind::Histogram => {
-                let (counts, sum_ns) = Bounds::read(row);
-                Value::Histogram { counts, sum_ns }
-            }
+            Kind::Histogram => Value::Histogram(Observed::of(row)),
         }
     }
 }

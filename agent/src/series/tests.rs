@@ -1,6 +1,7 @@
 //! What is counted where, to the number.
 
 mod accept;
+mod beginning;
 mod limits;
 mod processes;
 mod recent;
@@ -37,9 +38,10 @@ fn scrape(snapshot: &Snapshot) -> BTreeMap<String, String> {
             Value::Count(count) => insert("", count.to_string()),
             Value::Gauge(value) => insert("", value.to_string()),
             Value::Number(value) => insert("", value.to_string()),
-            Value::Histogram { counts, sum_ns } => {
-                insert("_count", counts.iter().sum::<u64>().to_string());
-                insert("_sum", sum_ns.to_string());
+            Value::Histogram(observed) => {
+                let count: u64 = observed.counts().iter().sum();
+                insert("_count", count.to_string());
+                insert("_sum", observed.sum_ns().to_string());
             }
         }
     }
@@ -72,7 +74,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn process(series: &mut Series, pid: u32) -> ProcessKey {
-    series.add_process(&[("process_pid", pid.to_string())])
+    series.add_process(&[("process_pid", pid.to_string())], 0)
 }
 
 /// The other end, unless a test says otherwise.
@@ -138,10 +140,13 @@ fn an_exchange_has_three_durations() {
     );
     let first = snapshot.families().next().unwrap().points().next().unwrap();
     // Five milliseconds: exactly at the fourth bound.
-    let Value::Histogram { counts, .. } = first.value else {
+    let Value::Histogram(observed) = first.value else {
         panic!("{first:?}")
     };
-    assert_eq!(counts, [0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(
+        observed.counts(),
+        [0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    );
 
     let labels = r#"process_pid="7",protocol="http1",role="server""#;
     assert_eq!(
@@ -324,7 +329,7 @@ fn labels_stand_in_the_order_of_the_settings() {
         ("container_id", "c".to_owned()),
         ("process_pid", "1".to_owned()),
     ];
-    let key = series.add_process(&labels);
+    let key = series.add_process(&labels, 0);
     series.connect_duration(key, "tcp", 1);
     let count = of(
         &series.snapshot(0),

@@ -375,7 +375,7 @@ fn number(value: Value<'_>) -> i64 {
         Value::Count(count) => count.cast_signed(),
         Value::Gauge(value) => value,
         Value::Number(_) => 0,
-        Value::Histogram { counts, .. } => counts.iter().sum::<u64>().cast_signed(),
+        Value::Histogram(observed) => observed.counts().iter().sum::<u64>().cast_signed(),
     }
 }
 

@@ -23,7 +23,7 @@ impl Exposition for Sockmeter {
         });
         let remote = Address::unknown(Transport::Tcp);
         for service in services {
-            let process = series.add_process(&service.labels);
+            let process = series.add_process(&service.labels, 0);
             for requests in requests() {
                 for duration_ns in requests.durations_ns() {
                     let started_ns = 1_000_000_000;

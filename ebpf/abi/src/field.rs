@@ -55,6 +55,7 @@ macro_rules! kernel_fields {
             TCP_BIND_BUCKET: 8, "tcp_sock", "inet_conn.icsk_bind_hash";
             BUCKET_REUSE: 1, "inet_bind_bucket", "fastreuse";
             MESSAGE_ITER_KIND: 1, "msghdr", "msg_iter.iter_type";
+            MESSAGE_ITER_TYPE: 4, "msghdr", "msg_iter.type";
             MESSAGE_ITER_OFFSET: 8, "msghdr", "msg_iter.iov_offset";
             MESSAGE_ITER_SEGMENTS: 8, "msghdr", "msg_iter.__iov|msg_iter.iov";
             MESSAGE_ITER_BUFFER: 8, "msghdr", "msg_iter.ubuf";
@@ -67,6 +68,14 @@ macro_rules! kernel_fields {
             TASK_START_BOOTTIME: 8, "task_struct", "start_boottime|real_start_time";
             SIGNAL_LIVE: 4, "signal_struct", "live.counter";
             BPRM_FILENAME: 8, "linux_binprm", "filename";
+            TASK_FILES: 8, "task_struct", "files";
+            FILES_TABLE: 8, "files_struct", "fdt";
+            FILE_TABLE_LENGTH: 4, "fdtable", "max_fds";
+            FILE_TABLE_FILES: 8, "fdtable", "fd";
+            FILE_INODE: 8, "file", "f_inode";
+            FILE_DATA: 8, "file", "private_data";
+            INODE_MODE: 2, "inode", "i_mode";
+            SOCKET_FILE: 8, "socket", "file";
         }
     };
 }

@@ -289,6 +289,8 @@ impl Driver {
             }
             ["garbage", count] => self.garbage(count.parse()?, &mut done)?,
             ["load", path] => {
+                // Not that of a load before, which has stopped.
+                self.stop = Arc::default();
                 let (kind, stop) = (get(path), Arc::clone(&self.stop));
                 let connections = std::mem::take(&mut self.connections);
                 self.load = on_each(connections, move |_, connection, done| {

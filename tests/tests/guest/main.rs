@@ -9,6 +9,7 @@
     reason = "in a test that is how a fault is told"
 )]
 
+mod aarch64;
 mod accept;
 mod adoption;
 mod checks;
@@ -23,6 +24,7 @@ mod limit;
 mod memory;
 mod others;
 mod overload;
+mod privileges;
 mod programs;
 mod queue;
 mod requests;

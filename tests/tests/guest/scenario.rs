@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sockmeter_tests::conservation;
+use xtask::arch::Arch;
 use xtask::guest::{self, DEFAULT_KERNEL, Guest, Outcome};
 use xtask::paths;
+use xtask::test::{AARCH64_AGENT_VARIABLE, AARCH64_DRIVER_VARIABLE};
 
 use crate::scrape::{Labels, Scrape};
 use crate::truth::Driver;
@@ -28,6 +30,15 @@ impl Scenario {
     /// Tests may run in one process (cargo) or in one each (nextest, which numbers its runs), so the first
     /// leaves a note of its run in a file, and the others wait for that.
     pub(crate) fn of(name: &str) -> Self {
+        Self::of_run(name, || boot(name))
+    }
+
+    /// The same of `tests/guest/aarch64.sh` on an aarch64 kernel, with the agent attached in each of these ways.
+    pub(crate) fn on_aarch64(kernel: &str, ways: &str) -> Self {
+        Self::of_run(&format!("aarch64-{kernel}"), || boot_aarch64(kernel, ways))
+    }
+
+    fn of_run(name: &str, boot: impl FnOnce() -> Result<Outcome, String>) -> Self {
         let run =
             std::env::var("NEXTEST_RUN_ID").unwrap_or_else(|_| std::process::id().to_string());
         let notes = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenarios");
@@ -41,7 +52,7 @@ impl Scenario {
             .and_then(|text| serde_json::from_str(&text).ok())
             .filter(|note: &Value| note["run"] == run.as_str());
         let note = known.unwrap_or_else(|| {
-            let note = match boot(name) {
+            let note = match boot() {
                 Ok(outcome) => json!({
                     "run": run,
                     "folder": outcome.out_dir,
@@ -159,6 +170,11 @@ pub(crate) fn kernel() -> String {
     std::env::var("SOCKMETER_TEST_KERNEL").unwrap_or_else(|_| DEFAULT_KERNEL.to_owned())
 }
 
+/// How the agent is told to attach its programs: `SOCKMETER_TEST_PROBES`, or as it finds best.
+pub(crate) fn probes() -> String {
+    std::env::var("SOCKMETER_TEST_PROBES").unwrap_or_else(|_| "auto".to_owned())
+}
+
 fn boot(name: &str) -> Result<Outcome, String> {
     let Ok(agent) = std::env::var("SOCKMETER_AGENT") else {
         return Err(
@@ -168,16 +184,37 @@ fn boot(name: &str) -> Result<Outcome, String> {
     };
     let driver = env!("CARGO_BIN_EXE_driver");
     let io = env!("CARGO_BIN_EXE_io");
+    let probes = probes();
     let programs = guest::programs();
     let programs = programs.display();
     let script = paths::checkout().join(format!("tests/guest/{name}.sh"));
     let script = std::fs::read_to_string(script).map_err(|why| why.to_string())?;
     let mut guest = Guest::new(format!(
-        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}' IO='{io}' PROGRAMS='{programs}'; bash tests/guest/{name}.sh"
+        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}' IO='{io}' PROGRAMS='{programs}' PROBES='{probes}'; bash tests/guest/{name}.sh"
     ));
     guest.kernel = kernel();
     guest.packages = guest::packages_of(&script);
     guest.in_turn = script.lines().any(|line| line == "# Processors: in turn.");
+    run(name, &mut guest)
+}
+
+fn boot_aarch64(kernel: &str, ways: &str) -> Result<Outcome, String> {
+    let program = |variable: &str| {
+        std::env::var(variable).map_err(|_| {
+            format!("{variable} names no program for aarch64; `cargo xtask test --arch aarch64` builds it and says which")
+        })
+    };
+    let agent = program(AARCH64_AGENT_VARIABLE)?;
+    let driver = program(AARCH64_DRIVER_VARIABLE)?;
+    let mut guest = Guest::new(format!(
+        "export SOCKMETER_AGENT='{agent}' DRIVER='{driver}' WAYS='{ways}'; bash tests/guest/aarch64.sh"
+    ));
+    guest.kernel = kernel.to_owned();
+    guest.arch = Arch::Aarch64;
+    run(&format!("aarch64-{kernel}"), &mut guest)
+}
+
+fn run(name: &str, guest: &mut Guest) -> Result<Outcome, String> {
     guest.limit = Duration::from_secs(600);
     let outcome = guest.run().map_err(|why| format!("{why:#}"))?;
     if outcome.exit_code != 0 {

@@ -46,6 +46,45 @@ fn port_taken() {
     refused("port-taken", 1.0, &["127.0.0.1:9435", "in use", "--listen"]);
 }
 
+#[test]
+fn port_taken_by_another_agent() {
+    refused("beside", 1.0, &["[::]:9435", "in use", "--listen"]);
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    let [before, after] = ["before", "after"].map(|at| scenario.text(&format!("beside.{at}")));
+    checks.equal("what the kernel has", after, before);
+    let build = scenario.scrape("beside").sum("sockmeter_build_info", &[]);
+    checks.equal("the first one's answer", build, 1.0);
+}
+
+/// It had not started yet when the signal came, ended with that code, and left nothing behind.
+fn ends_before_its_start(name: &str, code: f64) -> String {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    checks.equal(
+        "had started",
+        scenario.number(&format!("{name}.ready")),
+        0.0,
+    );
+    checks.equal("exit code", scenario.number(&format!("{name}.code")), code);
+    let [before, after] = ["before", "after"].map(|at| scenario.text(&format!("{name}.{at}")));
+    checks.equal("what the kernel has", after, before);
+    scenario.text(&format!("{name}.log"))
+}
+
+#[test]
+fn sigterm_during_the_start_ends_it_cleanly() {
+    for phase in ["loading", "attaching", "walking"] {
+        let log = ends_before_its_start(phase, 0.0);
+        Checks::default().has("log", &log, "SIGTERM: stopping");
+    }
+}
+
+#[test]
+fn sigkill_during_the_start_leaves_nothing() {
+    ends_before_its_start("killed-walking", 137.0);
+}
+
 // The exit codes are those of `sockmeter --help`.
 
 #[test]

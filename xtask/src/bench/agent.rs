@@ -16,6 +16,7 @@ use anyhow::{Context, Result, bail};
 use self::cases::{CASES, Case, SCRAPES, SMOKE};
 use self::figures::{Figures, Measured};
 use super::report;
+use crate::arch::Arch;
 use crate::build::cargo;
 use crate::command::{output, run};
 use crate::guest::{self, DEFAULT_KERNEL, Guest};
@@ -44,7 +45,7 @@ const ALLOCATED_SLACK: f64 = 4.0;
 /// # Errors
 /// When something is missing, a program or the guest fails, or a figure of the smoke run has regressed.
 pub fn agent(install: Install, smoke: bool) -> Result<()> {
-    guest::prepare(DEFAULT_KERNEL, &[], install)?;
+    guest::prepare(Arch::X86_64, DEFAULT_KERNEL, &[], install)?;
     let programs = build()?;
     if smoke {
         let regressions = regressions(&programs)?;

@@ -16,6 +16,7 @@ use serde_json::Value;
 use self::figures::Figures;
 use self::measured::Measured;
 use super::report;
+use crate::arch::Arch;
 use crate::build::{self, cargo};
 use crate::command::run;
 use crate::guest::{self, DEFAULT_KERNEL, Guest};
@@ -38,7 +39,7 @@ const SHORT_LIMIT: Duration = Duration::from_secs(600);
 /// When something is missing, the guest fails, or a figure of the smoke run has regressed.
 pub fn request(install: Install, smoke: bool) -> Result<()> {
     let packages = guest::packages_of(&std::fs::read_to_string(paths::checkout().join(SCRIPT))?);
-    guest::prepare(DEFAULT_KERNEL, &packages, install)?;
+    guest::prepare(Arch::X86_64, DEFAULT_KERNEL, &packages, install)?;
     build::agent(install)?;
     if smoke {
         let regressions = regressions(&paths::agent())?;

@@ -4,10 +4,10 @@
 fail() { echo "guest: $1"; echo o > /proc/sysrq-trigger; sleep 60; }
 
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
-# The host waits for a sign of life.
-echo > /dev/ttyS1
-for module in /modules/*.ko; do insmod "$module" || fail "cannot load $module"; done
 . /job/settings
+# The host waits for a sign of life.
+echo > "$CODE_PORT"
+for module in /modules/*.ko; do insmod "$module" || fail "cannot load $module"; done
 
 mount -t virtiofs -o ro root /lower || fail "cannot mount the host's files"
 mount -t tmpfs -o size=60% tmpfs /upper; mkdir /upper/files /upper/work

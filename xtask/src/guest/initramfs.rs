@@ -1,11 +1,12 @@
 //! The guest's first file system: busybox, a few modules, two scripts and the command to run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use super::cpio::Archive;
 use super::kernel::Kernel;
+use crate::arch::Arch;
 use crate::paths;
 use crate::setup::static_busybox;
 
@@ -28,16 +29,19 @@ const APPLETS: [&str; 11] = [
 const LOWER: &str = "/lower";
 
 /// The archive for one run.
-pub(crate) fn build(kernel: &Kernel, packages: &Path, command: &str) -> Result<Vec<u8>> {
+pub(crate) fn build(
+    arch: Arch,
+    kernel: &Kernel,
+    packages: &Path,
+    command: &str,
+) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for folder in [
         "bin", "dev", "job", "layers", "lower", "modules", "new", "proc", "sys", "upper",
     ] {
         archive.folder(folder);
     }
-    let busybox =
-        static_busybox().context("there is no static busybox; install `busybox-static`")?;
-    archive.file("bin/busybox", &std::fs::read(busybox)?);
+    archive.file("bin/busybox", &std::fs::read(busybox(arch, packages)?)?);
     for applet in APPLETS {
         archive.link(&format!("bin/{applet}"), "busybox");
     }
@@ -52,14 +56,24 @@ pub(crate) fn build(kernel: &Kernel, packages: &Path, command: &str) -> Result<V
     archive.file("job/stage2", include_bytes!("stage2.sh"));
     archive.file(
         "job/settings",
-        settings(&paths::checkout(), &[&kernel.tree, packages])?.as_bytes(),
+        settings(arch, &paths::checkout(), &[&kernel.tree, packages])?.as_bytes(),
     );
     archive.file("job/command", command.as_bytes());
     Ok(archive.finish())
 }
 
+/// The host's, or one of the packages where the host's does not run.
+fn busybox(arch: Arch, packages: &Path) -> Result<PathBuf> {
+    match arch {
+        Arch::X86_64 => {
+            static_busybox().context("there is no static busybox; install `busybox-static`")
+        }
+        Arch::Aarch64 => Ok(packages.join("usr/bin/busybox")),
+    }
+}
+
 /// Shell variables that both scripts read.
-fn settings(checkout: &Path, layers: &[&Path]) -> Result<String> {
+fn settings(arch: Arch, checkout: &Path, layers: &[&Path]) -> Result<String> {
     let layers: Vec<String> = layers
         .iter()
         .map(|layer| format!("{LOWER}{}", layer.display()))
@@ -79,7 +93,8 @@ fn settings(checkout: &Path, layers: &[&Path]) -> Result<String> {
     let keep_tmp = if in_tmp { "yes" } else { "no" };
     let layers = layers.join(":");
     Ok(format!(
-        "LAYERS='{layers}'\nKEEP_TMP={keep_tmp}\nCHECKOUT='{checkout_text}'\n"
+        "LAYERS='{layers}'\nKEEP_TMP={keep_tmp}\nCHECKOUT='{checkout_text}'\nCODE_PORT={}\n",
+        arch.code_port()
     ))
 }
 
@@ -89,7 +104,12 @@ mod tests {
 
     #[test]
     fn layers_are_found_among_the_hosts_files() {
-        let text = settings(Path::new("/src/it"), &[Path::new("/k"), Path::new("/p")]).unwrap();
+        let text = settings(
+            Arch::X86_64,
+            Path::new("/src/it"),
+            &[Path::new("/k"), Path::new("/p")],
+        )
+        .unwrap();
         assert!(text.contains("LAYERS='/lower/k:/lower/p'"), "{text}");
         assert!(text.contains("CHECKOUT='/src/it'"), "{text}");
     }
@@ -97,7 +117,7 @@ mod tests {
     #[test]
     fn a_checkout_in_tmp_stays_visible() {
         assert!(
-            settings(Path::new("/tmp/it"), &[])
+            settings(Arch::X86_64, Path::new("/tmp/it"), &[])
                 .unwrap()
                 .contains("KEEP_TMP=yes")
         );
@@ -105,6 +125,6 @@ mod tests {
 
     #[test]
     fn a_path_that_mount_would_split_is_refused() {
-        assert!(settings(Path::new("/src/a:b"), &[]).is_err());
+        assert!(settings(Arch::X86_64, Path::new("/src/a:b"), &[]).is_err());
     }
 }

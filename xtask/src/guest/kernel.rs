@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::{unpack, vmlinux};
+use crate::arch::Arch;
 use crate::command::output;
 use crate::paths;
 use crate::progress::step;
@@ -57,11 +58,10 @@ const SERIES: [Series; 5] = [
     },
 ];
 
-/// How the packages of kernels begin and end; between them is the version.
+/// How the packages of kernels begin; behind the version they end with the flavour and the arch's name.
 const PACKAGE_BEGINS: &str = "linux-image-";
-const PACKAGE_ENDS: &str = "-cloud-amd64";
-/// Its `Depends` names the release's current kernel; the names themselves disappear after a while.
-const META_PACKAGE: &str = "linux-image-cloud-amd64";
+/// The flavour.
+const PACKAGE_FLAVOUR: &str = "cloud-";
 
 /// What the guest needs before it has a root; anything else is there for `modprobe`.
 const MODULES: [&str; 7] = [
@@ -103,23 +103,27 @@ impl Kernel {
     }
 
     /// Whether the kernel was prepared before.
-    pub(crate) fn is_ready(name: &str) -> bool {
-        folder(name).is_dir()
+    pub(crate) fn is_ready(arch: Arch, name: &str) -> bool {
+        folder(arch, name).is_dir()
     }
 
     /// Gets the kernel, from the network when it was not there before.
-    pub(crate) fn prepare(name: &str) -> Result<Self> {
+    pub(crate) fn prepare(arch: Arch, name: &str) -> Result<Self> {
         let Some(series) = SERIES.iter().find(|series| series.name == name) else {
             bail!(
                 "there is no kernel `{name}`; known are {}",
                 Self::names().join(", ")
             );
         };
-        let folder = folder(name);
+        let folder = folder(arch, name);
         if !folder.is_dir() {
             step(
-                &format!("getting kernel {name} from Debian {}", series.release),
-                || get(series, &folder),
+                &format!(
+                    "getting kernel {name} from Debian {} {}",
+                    series.release,
+                    arch.debian()
+                ),
+                || get(arch, series, &folder),
             )
             .with_context(|| format!("cannot get kernel {name}"))?;
         }
@@ -135,19 +139,26 @@ impl Kernel {
     }
 }
 
-fn folder(name: &str) -> PathBuf {
+fn folder(arch: Arch, name: &str) -> PathBuf {
+    let name = format!("{name}{}", arch.suffix());
     paths::guests().join("kernels").join(name)
 }
 
+/// Where the lists of a release's packages are.
+pub(super) fn apt_folder(arch: Arch, release: &str) -> PathBuf {
+    let name = format!("{release}{}", arch.suffix());
+    paths::guests().join("apt").join(name)
+}
+
 /// Makes the folder beside its place and moves it there when it is whole.
-fn get(series: &Series, folder: &Path) -> Result<()> {
-    let partial = folder.with_file_name(format!("{}.partial", series.name));
+fn get(arch: Arch, series: &Series, folder: &Path) -> Result<()> {
+    let partial = folder.with_file_name(format!("{}{}.partial", series.name, arch.suffix()));
     if partial.exists() {
         std::fs::remove_dir_all(&partial)?;
     }
     let archives = partial.join("archives");
     std::fs::create_dir_all(&archives)?;
-    download(series, &archives)?;
+    download(arch, series, &archives)?;
     let tree = partial.join("tree");
     unpack::unpack_all(&archives, &tree)?;
     std::fs::remove_dir_all(&archives)?;
@@ -163,30 +174,34 @@ fn get(series: &Series, folder: &Path) -> Result<()> {
         .iter()
         .find(|file| file.is_file())
         .context("the package has no kernel")?;
-    vmlinux::extract(compressed, &partial.join("vmlinux"))?;
+    let vmlinux = partial.join("vmlinux");
+    match arch {
+        Arch::X86_64 => vmlinux::extract(compressed, &vmlinux)?,
+        // There it is what QEMU takes: Documentation/arch/arm64/booting.rst.
+        Arch::Aarch64 => {
+            std::fs::copy(compressed, &vmlinux)?;
+        }
+    }
     collect_modules(&modules, &partial.join("modules"))?;
     std::fs::rename(&partial, folder)?;
     Ok(())
 }
 
 /// Downloads the kernel's packages into `folder`.
-fn download(series: &Series, folder: &Path) -> Result<()> {
-    let apt = OtherRelease::new(
-        series.release,
-        &paths::guests().join("apt").join(series.release),
-    )?;
-    let update = apt.update();
+fn download(arch: Arch, series: &Series, folder: &Path) -> Result<()> {
     let release = series.release;
+    let apt = OtherRelease::new(release, arch.debian(), &apt_folder(arch, release))?;
+    let update = apt.update();
     if let Err(why) = &update
         && is_release_gone(&why.to_string())
     {
         return Err(Absent(format!("Debian has no release {release} any more")).into());
     }
     update?;
-    let packages = kernel_packages(&apt, series)?;
+    let packages = kernel_packages(&apt, arch, series)?;
     if packages.is_empty() {
-        let Series { name, release, .. } = series;
-        let why = format!("Debian {release} has no package of a cloud kernel {name}");
+        let (name, debian) = (series.name, arch.debian());
+        let why = format!("Debian {release} has no package of a cloud kernel {name} for {debian}");
         return Err(Absent(why).into());
     }
     for package in packages {
@@ -201,14 +216,21 @@ fn is_release_gone(said: &str) -> bool {
 }
 
 /// The packages with the kernel and its modules: since 7.2 they are two, behind another meta package.
-fn kernel_packages(apt: &OtherRelease, series: &Series) -> Result<Vec<String>> {
+fn kernel_packages(apt: &OtherRelease, arch: Arch, series: &Series) -> Result<Vec<String>> {
+    let flavour = format!("{PACKAGE_FLAVOUR}{}", arch.debian());
     let mut found = Vec::new();
     let mut open = Vec::new();
     match series.package {
-        Package::Current => open.extend(apt.names(META_PACKAGE)?.into_iter().find(is_meta)),
+        // Its `Depends` names the release's current kernel; the names themselves disappear after a while.
+        Package::Current => {
+            let meta = format!("{PACKAGE_BEGINS}{flavour}");
+            let names = apt.names(&meta)?.into_iter();
+            open.extend(names.filter(|name| *name == meta));
+        }
         Package::Kept => {
             let begins = format!("{PACKAGE_BEGINS}{}.", series.name);
-            found.extend(newest(&apt.names(&begins)?, &begins).map(str::to_owned));
+            let names = apt.names(&begins)?;
+            found.extend(newest(&names, &begins, &flavour).map(str::to_owned));
             open.clone_from(&found);
         }
     }
@@ -228,15 +250,11 @@ fn kernel_packages(apt: &OtherRelease, series: &Series) -> Result<Vec<String>> {
     Ok(found)
 }
 
-fn is_meta(name: &String) -> bool {
-    name == META_PACKAGE
-}
-
-/// Of packages whose names begin so and have a version behind it, `9` or `15+deb13`, the newest kernel.
-fn newest<'a>(names: &'a [String], begins: &str) -> Option<&'a str> {
+/// Of packages whose names begin so and have a version behind it, `9` or `15+deb13`, the newest kernel of a flavour.
+fn newest<'a>(names: &'a [String], begins: &str, flavour: &str) -> Option<&'a str> {
     let patch = |name: &str| -> Option<u32> {
-        let version = name.strip_prefix(begins)?.strip_suffix(PACKAGE_ENDS)?;
-        version.split('+').next()?.parse().ok()
+        let version = name.strip_prefix(begins)?.strip_suffix(flavour)?;
+        version.split(['+', '-']).next()?.parse().ok()
     };
     let kernels = names.iter().filter(|name| patch(name).is_some());
     kernels.max_by_key(|name| patch(name)).map(String::as_str)
@@ -357,7 +375,8 @@ mod tests {
             "linux-image-6.19.2+deb13-cloud-amd64",
         ]
         .map(str::to_owned);
-        let newest = |series: &str| newest(&names, &format!("linux-image-{series}."));
+        let newest =
+            |series: &str| newest(&names, &format!("linux-image-{series}."), "cloud-amd64");
         assert_eq!(
             newest("6.18"),
             Some("linux-image-6.18.15+deb13-cloud-amd64")
@@ -367,7 +386,7 @@ mod tests {
 
     #[test]
     fn an_unknown_kernel_is_answered_with_the_known_ones() {
-        let why = Kernel::prepare("2.4")
+        let why = Kernel::prepare(Arch::X86_64, "2.4")
             .err()
             .map(|why| why.to_string())
             .unwrap_or_default();

@@ -26,8 +26,7 @@ const OUT_BYTES: u64 = 512 << 20;
 const BOOT_CPU_SECONDS_MAX: f64 = 60.0;
 
 /// Saves time where it costs no realism that the tests need.
-const KERNEL_OPTIONS: &str = "console=ttyS0 quiet panic=-1 nokaslr no5lvl mitigations=off audit=0 tsc=reliable \
-    no_timer_check cryptomgr.notests rcupdate.rcu_expedited=1 random.trust_cpu=on apparmor=0 selinux=0 nowatchdog";
+const KERNEL_OPTIONS: &str = "quiet panic=-1 nokaslr mitigations=off audit=0 cryptomgr.notests rcupdate.rcu_expedited=1 random.trust_cpu=on apparmor=0 selinux=0 nowatchdog";
 
 /// `USER_HZ`, the same on all architectures that run guests.
 const USER_TICKS_PER_SECOND: f64 = 100.0;
@@ -211,7 +210,8 @@ fn start_qemu(
     run: &Path,
 ) -> Result<(Child, Console, JoinHandle<()>)> {
     let log = std::fs::File::create(run.join("qemu.log"))?;
-    let mut qemu = bound_to_us(Path::new("qemu-system-x86_64"))
+    let (emulator, _) = guest.arch.emulator();
+    let mut qemu = bound_to_us(Path::new(emulator))
         .args(arguments(guest))
         .arg("-kernel")
         .arg(vmlinux)
@@ -222,7 +222,7 @@ fn start_qemu(
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()
-        .context("cannot start qemu-system-x86_64 through setpriv")?;
+        .with_context(|| format!("cannot start {emulator} through setpriv"))?;
     let output = qemu.stdout.take().context("qemu has no output")?;
     let console = Console::default();
     let (kept, show) = (Arc::clone(&console), guest.show);
@@ -259,15 +259,14 @@ fn arguments(guest: &Guest) -> Vec<String> {
         vec![("-device", "virtio-rng-pci".to_owned())]
     };
     let pairs = [
-        ("-M", "q35".to_owned()),
         ("-accel", format!("tcg,thread={threads},tb-size=512")),
-        ("-cpu", "max".to_owned()),
         ("-smp", cpus.to_string()),
         ("-m", memory.clone()),
         ("-display", "none".to_owned()),
-        ("-append", format!("{KERNEL_OPTIONS}{options}")),
-        ("-serial", "stdio".to_owned()),
-        ("-serial", format!("file:{CODE_FILE}")),
+        (
+            "-append",
+            format!("{} {KERNEL_OPTIONS}{options}", guest.arch.kernel_options()),
+        ),
         (
             "-object",
             format!("memory-backend-memfd,id=memory,size={memory},share=on"),
@@ -290,8 +289,11 @@ fn arguments(guest: &Guest) -> Vec<String> {
     single
         .into_iter()
         .chain(
-            pairs
+            guest
+                .arch
+                .machine(CODE_FILE)
                 .into_iter()
+                .chain(pairs)
                 .chain(own)
                 .flat_map(|(option, value)| [option.to_owned(), value]),
         )

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::packages;
+use crate::arch::Arch;
 use crate::command::output;
 use crate::paths;
 use crate::progress::step;
@@ -70,7 +71,10 @@ pub(super) fn build_programs() -> Result<()> {
 
 /// Debian's Go: unpacked for guests, or installed on the host and so not unpacked.
 fn go() -> Result<PathBuf> {
-    for libraries in [packages::root().join("usr/lib"), PathBuf::from("/usr/lib")] {
+    for libraries in [
+        packages::root(Arch::X86_64).join("usr/lib"),
+        PathBuf::from("/usr/lib"),
+    ] {
         for entry in std::fs::read_dir(libraries)? {
             let entry = entry?;
             let is_go = entry.file_name().to_string_lossy().starts_with(GO);

@@ -21,6 +21,6 @@ code=$?
 sync
 stty -F /dev/console opost # waits until everything that was printed is out
 # The host ends the machine when it has read this.
-echo $code > /dev/ttyS1
+echo $code > "$CODE_PORT"
 sleep 60
 echo o > /proc/sysrq-trigger

@@ -98,14 +98,14 @@ fn updating_lists_once(attempt: impl Fn() -> Result<String>) -> Result<String> {
     attempt()
 }
 
-/// An apt that knows another Debian release, beside and without touching the machine's own.
+/// An apt that knows another Debian release or architecture, beside and without touching the machine's own.
 pub(crate) struct OtherRelease {
     options: Vec<String>,
 }
 
 impl OtherRelease {
     /// Sets it up in `folder` with the server that this machine's apt already uses.
-    pub(crate) fn new(release: &str, folder: &Path) -> Result<Self> {
+    pub(crate) fn new(release: &str, architecture: &str, folder: &Path) -> Result<Self> {
         for part in ["lists/partial", "cache/archives/partial", "parts"] {
             std::fs::create_dir_all(folder.join(part))?;
         }
@@ -116,8 +116,14 @@ impl OtherRelease {
             &sources,
             sources_for(release, &host_codename(&system)?, &known_sources()?)?,
         )?;
+        // Nothing is installed there.
+        let status = folder.join("status");
+        std::fs::write(&status, "")?;
         let folder = folder.display();
         let options = [
+            format!("APT::Architecture={architecture}"),
+            format!("APT::Architectures={architecture}"),
+            format!("Dir::State::status={}", status.display()),
             format!("Dir::Etc::sourcelist={}", sources.display()),
             format!("Dir::Etc::sourceparts={folder}/parts"),
             format!("Dir::State::lists={folder}/lists"),
@@ -167,6 +173,24 @@ impl OtherRelease {
                 .args(["download", package])
                 .current_dir(folder),
         )?;
+        Ok(())
+    }
+
+    /// Downloads packages and all that they need into `folder`.
+    pub(crate) fn download_with_needs(&self, packages: &[String], folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder.join("partial"))?;
+        let mut command = self.command("apt-get");
+        command
+            .args([
+                "install",
+                "--download-only",
+                "--yes",
+                "--quiet",
+                "--no-install-recommends",
+                "-o",
+            ])
+            .arg(format!("Dir::Cache::archives={}/", folder.display()));
+        output(command.args(packages))?;
         Ok(())
     }
 

@@ -43,14 +43,22 @@ impl Toolchain {
         command
     }
 
+    /// Where its libraries are.
+    pub(crate) fn sysroot(&self) -> Option<PathBuf> {
+        let sysroot = output(Command::new(&self.rustc).args(["--print", "sysroot"]));
+        sysroot.ok().map(|path| PathBuf::from(path.trim()))
+    }
+
     /// Whether `core` can be built for a target that nobody ships.
     fn has_source(&self) -> bool {
-        let sysroot = output(Command::new(&self.rustc).args(["--print", "sysroot"]));
-        sysroot.is_ok_and(|path| {
-            Path::new(path.trim())
-                .join("lib/rustlib/src/rust/library/core")
-                .is_dir()
-        })
+        self.sysroot()
+            .is_some_and(|path| path.join("lib/rustlib/src/rust/library/core").is_dir())
+    }
+
+    /// Whether the standard library for a target is there.
+    fn has_library(&self, target: &str) -> bool {
+        self.sysroot()
+            .is_some_and(|path| path.join("lib/rustlib").join(target).join("lib").is_dir())
     }
 
     /// The linker reads this compiler's output, so it must be made with the same LLVM.
@@ -121,6 +129,37 @@ fn toolchain_with_source(install: Install) -> Result<Toolchain> {
         );
     }
     Ok(debian)
+}
+
+/// Gets the standard library for a target.
+pub(crate) fn target_library(target: &str, install: Install) -> Result<()> {
+    let toolchain = Toolchain::active();
+    if toolchain.has_library(target) {
+        return Ok(());
+    }
+    let remedy = format!("`rustup target add {target}`");
+    if find("rustup").is_none() {
+        bail!(
+            "missing: Rust's standard library for {target}; this Rust is not rustup's, so {remedy} cannot get it: \
+             install rustup (https://rustup.rs) and run the same command with its cargo"
+        );
+    }
+    if install == Install::Refused {
+        bail!(
+            "missing: Rust's standard library for {target}; get it with {remedy}, or leave out --no-install"
+        );
+    }
+    say(&format!("installs on this machine: {remedy}"));
+    let mut add = Command::new("rustup");
+    add.args(["target", "add", target]);
+    step(&format!("getting {target}"), || output(&mut add))
+        .with_context(|| format!("rustup cannot get Rust's standard library for {target}"))?;
+    if !toolchain.has_library(target) {
+        bail!(
+            "rustup has added {target} to another toolchain than the active one; use rustup's cargo, or {remedy} --toolchain it"
+        );
+    }
+    Ok(())
 }
 
 /// cargo's own record says with which LLVM it was built; whether it runs shows that this LLVM is still there.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::{KERNEL_VARIABLE, all, status, tester};
+use crate::arch::Arch;
 use crate::guest::{self, Absent, DEFAULT_KERNEL};
 use crate::kernels::{Page, is_to_write};
 use crate::progress::{phase, say};
@@ -102,7 +103,7 @@ fn on_other(kernel: &str, install: Install, filter: Option<&str>) -> Result<Ran>
         scenarios: Vec::new(),
         skipped: None,
     };
-    if let Err(why) = guest::prepare(kernel, &[], install) {
+    if let Err(why) = guest::prepare(Arch::X86_64, kernel, &[], install) {
         let Some(absent) = why.downcast_ref::<Absent>() else {
             return Err(why);
         };

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::connections::{Direction, Role};
-use crate::records::Transport;
+use crate::records::{Clock, Transport};
 use crate::series::{Sample, Series, Settings};
 
 fn text(snapshot: &Snapshot, format: Format) -> String {
@@ -19,11 +19,17 @@ fn series() -> Series {
         ..Settings::default()
     };
     let mut series = Series::new(settings);
-    let shop = series.add_process(&[
+    series.set_clock(Clock {
+        time_ns: 1_000_000_000,
+        unix_ns: 1_700_000_000_250_000_000,
+    });
+    let labels = [
         ("process_pid", "7".to_owned()),
         ("service_name", "shop".to_owned()),
-    ]);
-    let odd = series.add_process(&[("service_name", "a\"b\\c\nd".to_owned())]);
+    ];
+    let shop = series.add_process(&labels, 3_000_000_000);
+    let labels = [("service_name", "a\"b\\c\nd".to_owned())];
+    let odd = series.add_process(&labels, 4_750_000_000);
     series.connect_duration(shop, "tcp", 500_000_000);
     series.connect_duration(shop, "tcp", 1_000_000_001);
     series.connection_active(shop, Role::Unknown, Transport::Tcp, -2);
@@ -84,7 +90,7 @@ fn text_is_as_specified() {
 }
 
 #[test]
-fn open_metrics_differs_in_metadata_only() {
+fn open_metrics_differs_in_metadata_and_beginnings() {
     let snapshot = series().snapshot(0);
     let (text, open_metrics) = (
         text(&snapshot, Format::Text004),
@@ -92,17 +98,66 @@ fn open_metrics_differs_in_metadata_only() {
     );
     let samples = |text: &str| {
         text.lines()
-            .filter(|line| !line.starts_with('#'))
+            .filter(|line| !line.starts_with('#') && !line.contains("_created"))
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
     assert_eq!(samples(&text), samples(&open_metrics));
+    assert!(!text.contains("_created"));
     assert!(open_metrics.contains(
         "# HELP sockmeter_socket_bytes Bytes that the process read from and wrote to its sockets.\n\
          # TYPE sockmeter_socket_bytes counter\n\
          # UNIT sockmeter_socket_bytes bytes\n"
     ));
     assert!(open_metrics.ends_with("\n# EOF\n"));
+}
+
+#[test]
+fn open_metrics_says_since_when_counters_and_histograms_count() {
+    let mut snapshot = series().snapshot(0);
+    for (metric, sample) in [
+        ("process_cpu_seconds_total", Sample::Number(1.25)),
+        ("sockmeter_untracked_bytes_total", Sample::Count(0)),
+        ("process_open_fds", Sample::Count(9)),
+    ] {
+        snapshot.push(metric, &[], sample).unwrap();
+    }
+    let text = text(&snapshot, Format::OpenMetrics100);
+    // A process and another one; what found no room; the agent; never a gauge.
+    let of = |name| lines_of(&text, name);
+    assert_eq!(
+        of("sockmeter_connect_duration_seconds_c"),
+        [
+            r#"sockmeter_connect_duration_seconds_count{service_name="shop",process_pid="7",transport="tcp"} 2"#,
+            r#"sockmeter_connect_duration_seconds_created{service_name="shop",process_pid="7",transport="tcp"} 1700000002.25"#,
+        ]
+    );
+    assert_eq!(
+        of("sockmeter_socket_bytes_"),
+        [
+            r#"sockmeter_socket_bytes_total{service_name="a\"b\\c\nd",direction="receive",role="server",transport="tcp"} 18446744073709551615"#,
+            r#"sockmeter_socket_bytes_created{service_name="a\"b\\c\nd",direction="receive",role="server",transport="tcp"} 1700000004"#,
+            r#"sockmeter_socket_bytes_total{service_name="a\"b\\c\nd",direction="transmit",role="client",transport="tcp"} 5"#,
+            r#"sockmeter_socket_bytes_created{service_name="a\"b\\c\nd",direction="transmit",role="client",transport="tcp"} 1700000004"#,
+            r#"sockmeter_socket_bytes_total{overflow="true"} 6"#,
+            r#"sockmeter_socket_bytes_created{overflow="true"} 1700000000.250000001"#,
+        ]
+    );
+    assert_eq!(
+        of("process_cpu_seconds_"),
+        [
+            "process_cpu_seconds_total 1.25",
+            "process_cpu_seconds_created 1700000000.25"
+        ]
+    );
+    let untracked = of("sockmeter_untracked_bytes_created");
+    assert_eq!(
+        untracked,
+        ["sockmeter_untracked_bytes_created 1700000000.25"]
+    );
+    for gauge in ["process_open_fds", "sockmeter_connections_active"] {
+        assert!(of(gauge).iter().all(|line| !line.contains("_created")));
+    }
 }
 
 #[test]
@@ -175,7 +230,7 @@ fn chunks_are_bounded() {
     }
     let mut series = Series::new(Settings::default());
     for pid in 0..2000 {
-        let process = series.add_process(&[("process_pid", pid.to_string())]);
+        let process = series.add_process(&[("process_pid", pid.to_string())], 0);
         series.connect_duration(process, "tcp", pid);
     }
     let mut chunks = Chunks(Vec::new());
@@ -217,8 +272,8 @@ fn open_metrics_keeps_its_rules() {
             let (series, value) = line.rsplit_once(' ').unwrap();
             let name = series.split('{').next().unwrap();
             let suffixes: &[&str] = match kind {
-                "counter" => &["_total"],
-                "histogram" => &["_bucket", "_sum", "_count"],
+                "counter" => &["_total", "_created"],
+                "histogram" => &["_bucket", "_sum", "_count", "_created"],
                 _ => &[""],
             };
             assert!(
@@ -241,7 +296,7 @@ fn pieces_are_the_whole_whatever_is_hidden_and_wherever_they_end() {
     let mut series = Series::new(settings);
     for pid in 0..1500 {
         let labels = [("process_pid", (pid % 1400).to_string())];
-        let process = series.add_process(&labels);
+        let process = series.add_process(&labels, 0);
         series.connect_duration(process, "tcp", pid);
         series.connection_opened(process, Role::Client, "tcp");
         if pid < 100 {

@@ -31,18 +31,19 @@ impl Reader {
             }
         }
         match speaker {
-            Speaker::Client => {
-                if let Err(loss) = self.begin_request(emit) {
-                    self.lose(speaker, loss, emit);
-                    return Consumed::default();
-                }
-            }
+            Speaker::Client => self.begin_request(emit),
             Speaker::Server => self.begin_response(),
+        }
+        if self.is_joined && self.is_asked_ahead() {
+            // Then answers to requests of before may be on their way too.
+            self.pipelines = true;
+            self.lose(speaker, Loss::Unseen, emit);
+            return Consumed::default();
         }
         self.read_head(speaker, rest, emit)
     }
 
-    fn begin_request(&mut self, emit: &mut Emit<'_>) -> Result<(), Loss> {
+    fn begin_request(&mut self, emit: &mut Emit<'_>) {
         let ends_here = self.response.place == Place::UntilNext && self.open.len() <= 1;
         if ends_here || (self.is_unasked && self.response.is_in_body()) {
             self.end_response(Step::ResponseEndedBefore, emit);
@@ -52,12 +53,13 @@ impl Reader {
         }
         self.request.place = Place::Head;
         tell(Step::RequestStarted, emit);
-        if self.is_joined && !self.open.is_empty() {
-            // Then answers to requests of before may be on their way too.
-            self.pipelines = true;
-            return Err(Loss::Unseen);
-        }
-        Ok(())
+    }
+
+    /// Is a request answered while another one has begun? As long as nothing is answered, the answer that is missing may
+    /// have been lost, which is not known before the server speaks again.
+    fn is_asked_ahead(&self) -> bool {
+        let has_begun = self.request.place == Place::Head && !self.is_told;
+        self.response.place != Place::Between && self.open.len() + usize::from(has_begun) > 1
     }
 
     fn begin_response(&mut self) {

@@ -68,10 +68,11 @@ fn a_label_that_is_left_out_is_summed_over() {
         ..Settings::default()
     });
     let add = |series: &mut Series, service: &str, pid: &str| {
-        series.add_process(&[
+        let labels = [
             ("process_pid", pid.to_owned()),
             ("service_name", service.to_owned()),
-        ])
+        ];
+        series.add_process(&labels, 0)
     };
     let (first, second, other) = (
         add(&mut series, "shop", "1"),

@@ -5,7 +5,7 @@ use super::*;
 const DURATION: &str = "http_server_request_duration_seconds_count";
 
 fn shared(series: &mut Series) -> ProcessKey {
-    series.add_process(&[("service_name", "shop".to_owned())])
+    series.add_process(&[("service_name", "shop".to_owned())], 0)
 }
 
 fn settings(series_max_per_metric: usize) -> Settings {

@@ -55,9 +55,10 @@ fn total(snapshot: &Snapshot, name: &str) -> (i128, u128) {
             Value::Count(count) => total.0 += i128::from(count),
             Value::Gauge(value) => total.0 += i128::from(value),
             Value::Number(_) => {}
-            Value::Histogram { counts, sum_ns } => {
-                total.0 += counts.iter().map(|count| i128::from(*count)).sum::<i128>();
-                total.1 += sum_ns;
+            Value::Histogram(observed) => {
+                let counts = observed.counts().iter();
+                total.0 += counts.map(|count| i128::from(*count)).sum::<i128>();
+                total.1 += observed.sum_ns();
             }
         }
     }

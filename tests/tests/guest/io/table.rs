@@ -30,7 +30,8 @@ than 64 vectors is unseen too. Bytes that are mapped (TCP_ZEROCOPY_RECEIVE) are 
 read. An urgent byte is one of the stream where it is sent, and none where it is received without SO_OOBINLINE.
 
 Made by `tests/tests/guest/io.rs`: `UPDATE_GOLDEN=1 cargo xtask test guest::io` writes the column of Linux 6.1, and
-with `SOCKMETER_TEST_KERNEL=6.12` (or `newest`) that of another kernel.
+with `SOCKMETER_TEST_KERNEL=6.12` (or `newest`) that of another kernel. `SOCKMETER_TEST_PROBES=kprobe` (or `tracepoint`)
+writes that of a way of attaching the programs other than the best one.
 
 ";
 
@@ -126,11 +127,10 @@ pub(crate) fn parse(text: &str) -> Columns {
 /// Writes the document: the paths in the order of the program, the kernels from old to new.
 pub(crate) fn write(paths: &[&str], columns: &Columns) -> String {
     let mut kernels: Vec<&String> = columns.keys().collect();
-    kernels.sort_by_key(|kernel| -> Vec<u32> {
-        kernel
-            .split('.')
-            .filter_map(|part| part.parse().ok())
-            .collect()
+    kernels.sort_by_key(|title| -> (Vec<u32>, &str) {
+        let (kernel, way) = title.split_once(", ").unwrap_or((title, ""));
+        let numbers = kernel.split('.').filter_map(|part| part.parse().ok());
+        (numbers.collect(), way)
     });
     let mut text = BEFORE.to_owned();
     let used = |letter: char| {

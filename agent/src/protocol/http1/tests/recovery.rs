@@ -47,12 +47,30 @@ fn rule_19_a_client_that_asks_ahead_has_perhaps_asked_before() {
     assert_eq!(connection.client(GET).server(OK).steps(), again);
     assert_eq!(connection.client(GET).server(OK).steps(), again);
     assert_eq!(
-        connection.client(GET).client(GET).steps(),
-        format!("{TOLD_GET} ( lost:unseen")
+        connection.client(GET).client(GET).server(OK).steps(),
+        format!("{TOLD_GET} {TOLD_GET} lost:unseen")
     );
     // Nothing tells which answer is whose any more.
-    connection.server(OK).server(OK).server(OK);
+    connection.server(OK).server(OK);
     assert_eq!(connection.client(GET).server(OK).steps(), "");
+    // Also if the answer has begun.
+    let mut connection = joined(Start::Joined);
+    connection.client(GET).server("HTTP/1.1 200 OK\r\n").steps();
+    assert_eq!(connection.client(GET).steps(), "( lost:unseen");
+    assert_eq!(connection.server(OK).client(GET).server(OK).steps(), "");
+}
+
+#[test]
+fn rule_19_a_client_that_was_not_seen_to_be_answered_does_not_ask_ahead() {
+    let again = format!("{TOLD_GET} {TOLD_OK}");
+    let mut connection = joined(Start::Joined);
+    assert_eq!(connection.client(GET).server(OK).steps(), again);
+    connection.client(GET).client(GET).steps();
+    assert_eq!(
+        connection.read(Server, Piece::Lost(40)).server(OK).steps(),
+        "lost:gap"
+    );
+    assert_eq!(connection.client(GET).server(OK).steps(), again);
 }
 
 #[test]
