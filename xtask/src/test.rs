@@ -34,7 +34,6 @@ const HTTP: &str = "requests::";
 
 /// The same in aarch64 guests.
 pub const AARCH64_AGENT_VARIABLE: &str = "SOCKMETER_AGENT_AARCH64";
-
 /// Tells the tests in aarch64 guests which driver to start.
 pub const AARCH64_DRIVER_VARIABLE: &str = "SOCKMETER_DRIVER_AARCH64";
 
