@@ -13,9 +13,6 @@ use xtask::{bench, build, check, demo, dist, run, test};
 /// Every kernel that guests can run.
 const ALL: &str = "all";
 
-/// Every kernel that guests can run.
-const ALL: &str = "all";
-
 /// Builds, runs and tests sockmeter.
 ///
 /// Missing tools are named and then installed, with rustup and apt; nothing else on this machine is
@@ -68,9 +65,6 @@ enum Chore {
     Test {
         #[command(flatten)]
         setup: Setup,
-        /// Run on these kernels, not on 6.1 alone.
-        #[arg(long, value_name = "all|NAME,...", value_delimiter = ',', value_parser = kernel_or_all(), conflicts_with = "arch")]
-        kernels: Vec<String>,
         /// Run the tests for this architecture: those on aarch64 are HTTP in guests, and run only when asked for.
         #[arg(long, default_value = Arch::X86_64.name(), value_parser = arch, conflicts_with = "filter")]
         arch: Arch,
@@ -185,14 +179,12 @@ fn chore(chore: Chore) -> Result<u8> {
         Chore::Guest(flags) => return run_guest(flags),
         Chore::Test {
             setup,
-            kernels: _,
             arch: Arch::Aarch64,
             kernels: _,
             filter: _,
         } => return test::aarch64(setup.install()),
         Chore::Test {
             setup,
-            kernels,
             arch: Arch::X86_64,
             kernels,
             filter,

@@ -2,7 +2,6 @@
 
 mod matrix;
 
-use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 use anyhow::{Context, Result};
@@ -34,6 +33,7 @@ const HTTP: &str = "requests::";
 
 /// The same in aarch64 guests.
 pub const AARCH64_AGENT_VARIABLE: &str = "SOCKMETER_AGENT_AARCH64";
+
 /// Tells the tests in aarch64 guests which driver to start.
 pub const AARCH64_DRIVER_VARIABLE: &str = "SOCKMETER_DRIVER_AARCH64";
 
