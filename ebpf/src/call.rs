@@ -29,7 +29,7 @@ struct UnderWay {
 #[map]
 static UNDER_WAY: HashMap<u64, UnderWay> = HashMap::with_max_entries(CALLS_UNDER_WAY_MAX, 0);
 
-/// Calls of which the return, or the beginning, was not seen, by place in `abi::call::CALLS`.
+/// Calls that were not measured, as their return or their beginning was not seen, by place in `abi::call::CALLS`.
 #[map]
 static CALLS_MISSED: PerCpuArray<[u64; CALL_COUNTERS]> = PerCpuArray::with_max_entries(1, 0);
 
@@ -80,7 +80,7 @@ pub fn returns(function: usize) -> Option<Arguments> {
 }
 
 /// A system call returns: the function, in a range of places in `abi::call::CALLS`, whose return was left out meanwhile,
-/// and what its beginning noted.
+/// and what its beginning noted. Who cannot tell from the system call what it did has [`missed`] it.
 #[inline(always)]
 pub fn left(functions: core::ops::Range<usize>) -> Option<(usize, Arguments)> {
     let thread = bpf_get_current_pid_tgid();
@@ -95,12 +95,12 @@ pub fn left(functions: core::ops::Range<usize>) -> Option<(usize, Arguments)> {
         return None;
     }
     let _ = UNDER_WAY.remove(thread);
-    missed(function);
     Some((function, arguments))
 }
 
+/// Counts a call that is not measured.
 #[inline(always)]
-fn missed(function: usize) {
+pub fn missed(function: usize) {
     if let Some(counters) = CALLS_MISSED.get_ptr_mut(0) {
         // The verifier has to see the bound.
         let function = opaque(function as u64) as usize & (CALL_COUNTERS - 1);

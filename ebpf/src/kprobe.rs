@@ -222,10 +222,12 @@ pub fn socket_left(ctx: RawTracePointContext) -> i32 {
     match function {
         SEND..=RECEIVE6 => {
             let sock = sock_of(socket as *const _);
-            syscall::left(Lane::Inet, sock, flags as u32, ctx.arg(0), result);
+            if !syscall::left(Lane::Inet, sock, flags as u32, ctx.arg(0), result) {
+                call::missed(function);
+            }
         }
         ACCEPT => syscall::accepted(result),
-        _ => {}
+        _ => call::missed(function),
     }
     0
 }
@@ -245,12 +247,15 @@ pub fn unix_left(ctx: RawTracePointContext) -> i32 {
         SEND | RECEIVE => {
             let flags = flags & !(stream::MSG_TRUNC as u64);
             let sock = sock_of(first as *const _);
-            syscall::left(Lane::Unix, sock, flags as u32, ctx.arg(0), result);
+            if !syscall::left(Lane::Unix, sock, flags as u32, ctx.arg(0), result) {
+                call::missed(function);
+            }
         }
         CONNECT => unix_life::connect_ends(sock_of(first as *const _), result as i32),
         // It returns a descriptor.
         ACCEPT if result >= 0 => unix_life::accepted(second as *const _, 0),
-        _ => {}
+        ACCEPT => {}
+        _ => call::missed(function),
     }
     0
 }
@@ -260,10 +265,12 @@ pub fn unix_left(ctx: RawTracePointContext) -> i32 {
 pub fn datagram_left(ctx: RawTracePointContext) -> i32 {
     const RECEIVE: usize = number("datagram_receive");
     const RECEIVE6: usize = number("datagram_receive6");
-    if let Some((_, [room, flags, _])) = call::left(RECEIVE..RECEIVE6 + 1)
-        && syscall::is_single(ctx.arg(0))
-    {
-        datagrams::received(room, flags as i32, ctx.arg::<i64>(1) as i32);
+    if let Some((function, [room, flags, _])) = call::left(RECEIVE..RECEIVE6 + 1) {
+        if syscall::is_single(ctx.arg(0)) {
+            datagrams::received(room, flags as i32, ctx.arg::<i64>(1) as i32);
+        } else {
+            call::missed(function);
+        }
     }
     0
 }

@@ -206,18 +206,19 @@ fn ends(call: UnderWay, result: i64) {
 }
 
 /// A call on a socket has returned, of which only the beginning was seen inside the kernel; `flags` are what it had there.
-/// Unless it tells of several messages, or of none.
+/// False if that tells of several messages, or of none.
 #[inline(always)]
-pub fn left(lane: Lane, sock: Typed<Sock>, flags: u32, registers: u64, result: i64) {
+pub fn left(lane: Lane, sock: Typed<Sock>, flags: u32, registers: u64, result: i64) -> bool {
     let registers = Registers::new(registers);
     let Some(kind) = Kind::numbered(registers.number()) else {
-        return;
+        return false;
     };
     if registers.is_32_bit() || matches!(kind.place, Place::Messages | Place::Elsewhere) {
-        return;
+        return false;
     }
     let (content, length) = moved(kind.place as u16, registers.argument(1), result);
     stream::moved(lane, sock, kind.direction, length, content, flags as i32);
+    true
 }
 
 /// Whether a system call tells how many bytes it received, of one message.
