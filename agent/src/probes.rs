@@ -5,11 +5,14 @@
 
 pub mod adoption;
 pub mod datagrams;
+mod kernel;
 pub mod listeners;
+mod missed;
 mod numbers;
 mod object;
 mod on_demand;
 pub mod process_life;
+mod program;
 pub mod socket_io;
 pub mod socket_life;
 #[cfg(test)]
@@ -18,133 +21,24 @@ pub mod unix_io;
 pub mod unix_life;
 mod way;
 
+pub use program::{Attach, Family, Program};
 pub use way::Wanted;
 
 use crate::{
     check,
     config::Config,
     health::{ProbeHealth, Verdict, is_ready},
-    host::lockdown::Lockdown,
-    kernel_btf::{BtfError, KernelBtf, SYSTEM_PATH},
-    memory,
+    kernel_btf::BtfError,
     records::{KernelMaps, MapError},
 };
 use aya::{
-    Btf, Ebpf, Endianness,
-    maps::PerCpuArray,
+    Btf, Ebpf,
     programs::{Program as Loaded, ProgramError},
 };
+use kernel::Kernel;
 use object::Object;
-use sockmeter_abi::call::{CALL_COUNTERS, CALLS};
-use std::{
-    collections::HashSet,
-    fs, io,
-    os::fd::{AsFd, AsRawFd},
-    path::Path,
-};
+use std::io;
 use way::Way;
-
-/// Where a program is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attach {
-    /// A kernel tracepoint: with typed arguments (5.5) or, in the fallback object, without.
-    Tracepoint(&'static str),
-    /// The entry of a kernel function (5.5 on x86-64, 6.0 on aarch64).
-    Entry(&'static str),
-    /// The return of a kernel function (5.5 on x86-64, 6.0 on aarch64).
-    Exit(&'static str),
-    /// To nothing: the agent runs it over all of the kernel's objects of a kind (5.8).
-    Walk(&'static str),
-    /// To nothing: the agent runs it with arguments of its own, as if a tracepoint had been passed (5.10).
-    Asked,
-}
-
-impl Attach {
-    /// The function, tracepoint or kind of objects; empty where there is none.
-    pub const fn target(self) -> &'static str {
-        match self {
-            Self::Tracepoint(target)
-            | Self::Entry(target)
-            | Self::Exit(target)
-            | Self::Walk(target) => target,
-            Self::Asked => "",
-        }
-    }
-
-    /// What the kernel's types call it.
-    fn type_name(self) -> String {
-        match self {
-            Self::Tracepoint(name) => format!("btf_trace_{name}"),
-            Self::Entry(name) | Self::Exit(name) => name.to_owned(),
-            Self::Walk(objects) => format!("bpf_iter_{objects}"),
-            Self::Asked => String::new(),
-        }
-    }
-
-    fn exists(self, btf: &KernelBtf) -> bool {
-        match self {
-            Self::Tracepoint(name) => btf.has_tracepoint(name),
-            Self::Entry(_) | Self::Exit(_) | Self::Walk(_) => btf.has_function(&self.type_name()),
-            Self::Asked => true,
-        }
-    }
-
-    /// Whether there are several ways to it.
-    const fn is_function(self) -> bool {
-        matches!(self, Self::Entry(_) | Self::Exit(_))
-    }
-}
-
-/// One program of the kernel object.
-#[derive(Clone, Copy, Debug)]
-pub struct Program {
-    /// Its name in the object.
-    pub name: &'static str,
-    /// Where it goes.
-    pub attach: Attach,
-    /// Without it the agent cannot do its main job and is not ready.
-    pub essential: bool,
-    /// What is not measured without it.
-    pub gives: &'static str,
-}
-
-/// An attach family: one file on each side.
-pub struct Family {
-    /// The files' name.
-    pub name: &'static str,
-    /// Its programs, in the order in which they are attached.
-    pub programs: &'static [Program],
-    /// More of them, if it is attached by kprobes.
-    pub more_by_kprobes: &'static [Program],
-    /// Those that take their place where no function of the kernel can be attached to: tracepoints alone. `None` if there
-    /// is no tracepoint for what it measures.
-    pub by_tracepoints: Option<&'static [Program]>,
-}
-
-impl Family {
-    /// Its programs if it is attached in a way; nothing if it cannot be.
-    fn programs_by(&self, way: Way) -> Option<Vec<&'static Program>> {
-        let (programs, more) = match way {
-            Way::Fentry => (self.programs, [].as_slice()),
-            Way::Kprobe => (self.programs, self.more_by_kprobes),
-            Way::Tracepoint => (self.by_tracepoints?, [].as_slice()),
-        };
-        Some(programs.iter().chain(more).collect())
-    }
-
-    /// All that it may be attached by.
-    pub fn all_programs(&self) -> impl Iterator<Item = &'static Program> {
-        let by_tracepoints = self.by_tracepoints.unwrap_or_default();
-        let more = self.more_by_kprobes.iter().chain(by_tracepoints);
-        self.programs.iter().chain(more)
-    }
-
-    /// Whether it is attached to functions of the kernel, so that it has ways to choose from.
-    fn has_ways(&self) -> bool {
-        let mut programs = self.programs.iter();
-        programs.any(|program| program.attach.is_function())
-    }
-}
 
 /// Every family, in the order in which they are attached: processes first, so that no connection's
 /// process is missed.
@@ -212,21 +106,6 @@ pub enum ProbeError {
     /// A map cannot be used.
     #[error(transparent)]
     Map(#[from] MapError),
-}
-
-/// What of the kernel programs can be attached to; only until they are.
-struct Kernel {
-    /// Values of the frozen globals.
-    numbers: Vec<(&'static str, u32)>,
-    /// Functions and tracepoints, as the kernel's types call them.
-    names: HashSet<String>,
-    /// The kernel's types with these names, as BTF.
-    outline: Btf,
-    /// Whether it lends programs the storage and the cookie of a socket (5.12).
-    lends_storage: bool,
-    /// Whether these types are its own, so that programs can be attached by them.
-    shows_types: bool,
-    lockdown: Lockdown,
 }
 
 /// The loaded programs; dropping it detaches them all.
@@ -442,51 +321,6 @@ impl Probes {
     pub fn verdicts(&self) -> &[ProbeHealth] {
         &self.verdicts
     }
-
-    /// How often each program was left out: by the kernel because one was already running on that CPU
-    /// (`recursion_misses`, since 5.12), or because the kernel had no room to note where a function returns to.
-    pub fn missed(&self) -> Vec<(&ProbeHealth, u64)> {
-        let calls = self.calls_missed();
-        let missed = |probe: &ProbeHealth| {
-            let left_out = self.recursion_misses(probe.program);
-            let call = CALLS.iter().position(|call| *call == probe.program);
-            let calls = call.and_then(|call| calls.get(call)).copied();
-            match (left_out, calls) {
-                (None, None) => None,
-                (left_out, calls) => Some(left_out.unwrap_or(0) + calls.unwrap_or(0)),
-            }
-        };
-        self.verdicts
-            .iter()
-            .filter_map(|probe| Some((probe, missed(probe)?)))
-            .collect()
-    }
-
-    fn recursion_misses(&self, program: &str) -> Option<u64> {
-        let fd = self.ebpf.program(program)?.fd().ok()?;
-        let info = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
-        let text = fs::read_to_string(info).ok()?;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("recursion_misses:"))?;
-        line.trim().parse().ok()
-    }
-
-    /// Calls whose return was not seen, in the order of [`CALLS`]; nothing where the kernel tells returns itself.
-    fn calls_missed(&self) -> Vec<u64> {
-        let Some(map) = self.ebpf.map("CALLS_MISSED") else {
-            return Vec::new();
-        };
-        let Ok(counters) = PerCpuArray::<_, [u64; CALL_COUNTERS]>::try_from(map) else {
-            return Vec::new();
-        };
-        let Ok(per_cpu) = counters.get(&0, 0) else {
-            return Vec::new();
-        };
-        (0..CALLS.len())
-            .map(|call| per_cpu.iter().filter_map(|counts| counts.get(call)).sum())
-            .collect()
-    }
 }
 
 fn is_attached<'a>(mut probes: impl Iterator<Item = &'a ProbeHealth>, program: &str) -> bool {
@@ -502,62 +336,6 @@ impl ProbeHealth {
             essential: program.essential,
             verdict,
         }
-    }
-}
-
-impl Kernel {
-    /// Its own types or, where it shows none, those of a file.
-    fn read(file: Option<&Path>) -> Result<Self, ProbeError> {
-        let own = Path::new(SYSTEM_PATH);
-        let shows_types = own.exists();
-        let path = match file {
-            Some(file) if !shows_types => file,
-            _ => own,
-        };
-        let btf = KernelBtf::open(path, &numbers::wanted())?;
-        let programs = ALL.iter().flat_map(|family| family.all_programs());
-        let found = programs.filter(|program| program.attach.exists(&btf));
-        let kernel = Self {
-            numbers: numbers::resolve(&btf)?,
-            names: found.map(|program| program.attach.type_name()).collect(),
-            outline: Btf::parse(&btf.outline(), Endianness::default())
-                .map_err(|error| ProbeError::Load(chain(&error)))?,
-            lends_storage: btf.has_function(LENDS_STORAGE),
-            shows_types,
-            lockdown: Lockdown::read(),
-        };
-        drop(btf);
-        memory::give_back();
-        Ok(kernel)
-    }
-
-    /// Whether programs can be attached in a way at all.
-    fn allows(&self, way: Way) -> bool {
-        match way {
-            Way::Fentry => self.shows_types,
-            Way::Kprobe | Way::Tracepoint => self.lockdown.lets_read(),
-        }
-    }
-
-    /// Why no way that is wanted is left.
-    fn forbids(&self) -> &'static str {
-        if !self.lockdown.lets_read() {
-            "kernel lockdown (confidentiality) lets programs read kernel memory only by its types: that needs fentry, and Linux 5.12"
-        } else {
-            "the kernel shows no types of its own (/sys/kernel/btf/vmlinux), which fentry needs"
-        }
-    }
-
-    /// Why a family would be wrong, or is not to be had, whatever the way.
-    fn keeps_off(&self, family: &Family) -> Option<&'static str> {
-        let reads = [datagrams::FAMILY.name, listeners::FAMILY.name];
-        if !self.lockdown.lets_read() && reads.contains(&family.name) {
-            return Some(
-                "kernel lockdown (confidentiality) lets no program read kernel memory by address",
-            );
-        }
-        (!self.shows_types && family.name == adoption::FAMILY.name)
-            .then_some("a walk needs the kernel's own types, and it shows none")
     }
 }
 

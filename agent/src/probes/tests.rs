@@ -1,6 +1,10 @@
 //! The lists of programs agree with each other, and with what the kernel side is built for.
 
 use super::*;
+use crate::{host::lockdown::Lockdown, kernel_btf::KernelBtf};
+use aya::Endianness;
+use sockmeter_abi::call::CALLS;
+use std::collections::HashSet;
 
 fn programs() -> impl Iterator<Item = &'static Program> {
     ALL.iter().flat_map(|family| family.all_programs())
