@@ -32,6 +32,10 @@ struct Buffer {
     length: u64,
 }
 
+impl Buffer {
+    const EMPTY: Self = Self { base: 0, length: 0 };
+}
+
 /// Where in user memory a call's bytes begin, if they are not where one could guess.
 #[derive(Clone, Copy)]
 struct Place {
@@ -116,9 +120,7 @@ impl Content for Named {
         if self.vector == 0 {
             return First::At(self.base);
         }
-        let Some(Buffer { base, length }) = user_buffer(self.vector) else {
-            return First::Unseen;
-        };
+        let Buffer { base, length } = user_buffer(self.vector);
         if length >= wanted {
             return First::At(base);
         }
@@ -131,11 +133,20 @@ impl Content for Named {
     }
 }
 
+/// A buffer of a process's vector; an empty one if it cannot be read: the helper then writes zeros.
 #[cfg(feature = "fallback")]
 #[inline(always)]
-fn user_buffer(address: u64) -> Option<Buffer> {
+fn user_buffer(address: u64) -> Buffer {
+    let mut buffer = Buffer::EMPTY;
     // SAFETY: the helper checks the address.
-    unsafe { aya_ebpf::helpers::bpf_probe_read_user(address as *const Buffer) }.ok()
+    unsafe {
+        bpf_probe_read_user(
+            ptr::from_mut(&mut buffer).cast(),
+            size_of::<Buffer>() as u32,
+            address as *const _,
+        )
+    };
+    buffer
 }
 
 #[inline(always)]
@@ -179,7 +190,7 @@ fn find(draft: *mut Draft, message: Typed<Message>, length: u64, wanted: u64) ->
     if place.room >= wanted {
         return First::At(place.base);
     }
-    First::Gathered(gather(place, wanted, draft, buffer))
+    First::Gathered(gather(place, wanted, draft, buffer_or_empty))
 }
 
 /// The kind of a message's iterator, as `enum iter_type` numbers it. Up to 5.13 its lowest bit was the direction.
@@ -195,6 +206,23 @@ fn iterator_kind(message: Typed<Message>) -> u32 {
 #[inline(always)]
 fn buffer(address: u64) -> Option<Buffer> {
     read(address)
+}
+
+/// An empty one if it cannot be read: the helper then writes zeros.
+#[inline(always)]
+fn buffer_or_empty(address: u64) -> Buffer {
+    let mut buffer = Buffer::EMPTY;
+    if reads_kernel() {
+        // SAFETY: the helper checks the address; vectors are the kernel's own copies.
+        unsafe {
+            bpf_probe_read_kernel(
+                ptr::from_mut(&mut buffer).cast(),
+                size_of::<Buffer>() as u32,
+                address as *const _,
+            )
+        };
+    }
+    buffer
 }
 
 /// The buffers before the one at `address`. What is before the vector's first is whatever lies there; it is looked at
@@ -272,12 +300,7 @@ fn gather_near(
 /// For the verifier each round has one way on and all else leaves the loop, so that the paths to
 /// check grow with the rounds and not with their powers.
 #[inline(always)]
-fn gather(
-    place: Place,
-    wanted: u64,
-    draft: *mut Draft,
-    buffer: impl Fn(u64) -> Option<Buffer>,
-) -> u32 {
+fn gather(place: Place, wanted: u64, draft: *mut Draft, buffer: impl Fn(u64) -> Buffer) -> u32 {
     let Place {
         mut vector,
         mut base,
@@ -296,8 +319,8 @@ fn gather(
         done += room;
         left -= room;
         vector += size_of::<Buffer>() as u64;
-        let Some(next) = buffer(vector) else { break };
-        Buffer { base, length: room } = next;
+        // No option: the verifier would see what is left of one that is none.
+        Buffer { base, length: room } = buffer(vector);
     }
     done as u32
 }
