@@ -27,7 +27,7 @@ for way in ${WAYS:-auto}; do
     timeout 60 "$AGENT" "${flags[@]}" 2>"$OUT/$way.run.log" || code=$?
     echo "$code" >"$OUT/$way.run.code"
   else
-    start_agent "$way" "${flags[@]}"
+    PROBES=$way start_agent "$way"
     bpftool prog show -j >"$OUT/$way.during"
     scrape "$way"
     stop_agent
