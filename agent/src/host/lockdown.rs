@@ -58,7 +58,7 @@ impl Lockdown {
             return fact;
         }
         fact.lacks(
-            "programs may not read kernel memory by address: no content of calls with several buffers, no names of Unix sockets, no datagrams, no accept queues",
+            "programs may not read memory by address: no requests, no names of Unix sockets, no datagrams, no accept queues; connections and bytes are exact",
             "boot without lockdown=confidentiality; integrity is enough for secure boot",
         )
     }

@@ -48,15 +48,12 @@ const ALL_NAMES: Names = Names {
 /// What the clients and the server did in a run is what the agent says, and the clients have these names.
 fn is_measured(checks: &mut Checks, scenario: &Scenario, run: &str, names: &Names) {
     let scrape = scenario.scrape(run);
-    // The same agent as in the run before.
-    let agents_runs = if run == "traced" { 2.0 } else { 1.0 };
     // Where the kernel left out runs of programs (7.2 does), not all can be seen; but never more.
     let left_out = scrape.sum("sockmeter_probe_missed_total", &[]);
     let least = |count: f64| if left_out > 0.0 { 1.0 } else { count };
-    for (client, asked, [service, executable]) in [
-        (run, 20.0, names.younger),
-        ("old", 5.0 * agents_runs, names.older),
-    ] {
+    for (client, asked, [service, executable]) in
+        [(run, 20.0, names.younger), ("old", 5.0, names.older)]
+    {
         let labels = [("process_pid", scenario.pid(client))];
         let what = |what| format!("{run}: {client}: {what}");
         let got = scrape.sum(ASKED, &labels);
@@ -76,7 +73,7 @@ fn is_measured(checks: &mut Checks, scenario: &Scenario, run: &str, names: &Name
     }
     checks.equal(run, scenario.driver(run).requests, 20.0);
     let nginx = [("process_executable_name", "nginx")];
-    let (got, served) = (scrape.sum(SERVED, &nginx), 25.0 * agents_runs);
+    let (got, served) = (scrape.sum(SERVED, &nginx), 25.0);
     checks.between(&format!("{run}: served"), got, least(served), served);
     // Of itself it tells as much as ever: a descriptor for each program, at least.
     let attached: f64 = attached(&scrape).values().sum();
@@ -178,7 +175,7 @@ fn exactly_the_table_is_enough() {
     let all = attached(&scenario.scrape("root"));
     checks.that(all.values().any(|is| *is == 1.0), || format!("{all:?}"));
     checks.equal("attached", attached(&scenario.scrape("exact")), all);
-    for run in ["root", "exact", "traced"] {
+    for run in ["root", "exact"] {
         is_measured(&mut checks, &scenario, run, &ALL_NAMES);
     }
     for run in ["root", "exact"] {
