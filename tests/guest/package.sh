@@ -47,7 +47,7 @@ cp "/proc/$AGENT_PID/status" "$OUT/process"
 
 step "requests"
 start_nginx
-for _ in 1 2 3 4 5; do curl -fsS -o "$WORK/answer" http://127.0.0.1:8080/; done
+for _ in 1 2 3 4 5; do curl -fsS -o "$WORK/answer" http://127.0.0.1:8080/ok; done
 wait_for 30 "nginx to log five requests" logged 5
 scrape served
 wc -l <"$OUT/access" >"$OUT/requests"
