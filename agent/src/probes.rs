@@ -190,27 +190,12 @@ impl Probes {
     fn attach_by(&mut self, family: &Family, way: Way, kernel: &Kernel) -> Vec<ProbeHealth> {
         let mut verdicts: Vec<ProbeHealth> = Vec::new();
         if let Some(why) = kernel.keeps_off(family) {
-            let verdict = || Verdict::Off {
-                why: why.to_owned(),
-            };
-            let programs = family.programs.iter();
-            return programs
-                .map(|program| {
-                    ProbeHealth::of(family, program, way.kind(program.attach), verdict())
-                })
-                .collect();
+            let why = why.to_owned();
+            return ProbeHealth::of_all(family, way, &Verdict::Off { why });
         }
         let Some(programs) = family.programs_by(way) else {
-            let why = "the kernel has no tracepoints for it";
-            let verdict = || Verdict::Unsupported {
-                why: why.to_owned(),
-            };
-            let programs = family.programs.iter();
-            return programs
-                .map(|program| {
-                    ProbeHealth::of(family, program, way.kind(program.attach), verdict())
-                })
-                .collect();
+            let why = "the kernel has no tracepoints for it".to_owned();
+            return ProbeHealth::of_all(family, way, &Verdict::Unsupported { why });
         };
         for program in programs {
             let needed = NEEDS.iter().find(|(name, _)| *name == family.name);
@@ -328,6 +313,14 @@ fn is_attached<'a>(mut probes: impl Iterator<Item = &'a ProbeHealth>, program: &
 }
 
 impl ProbeHealth {
+    /// The same verdict on all programs of a family.
+    fn of_all(family: &Family, way: Way, verdict: &Verdict) -> Vec<Self> {
+        let programs = family.programs.iter();
+        programs
+            .map(|program| Self::of(family, program, way.kind(program.attach), verdict.clone()))
+            .collect()
+    }
+
     fn of(family: &Family, program: &Program, kind: &'static str, verdict: Verdict) -> Self {
         Self {
             program: program.name,
