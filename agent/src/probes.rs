@@ -27,7 +27,7 @@ pub use way::Wanted;
 use crate::{
     check,
     config::Config,
-    health::{ProbeHealth, Verdict, is_ready},
+    health::{ProbeHealth, Verdict},
     kernel_btf::BtfError,
     records::{KernelMaps, MapError},
 };
@@ -128,13 +128,12 @@ impl Probes {
             .copied()
             .filter(|way| kernel.allows(*way))
             .collect();
-        let is_typed = kernel.lends_storage && ways.first() == Some(&Way::Fentry);
-        if is_typed {
-            let started = Self::with(Object::Typed, &[Way::Fentry], &kernel, config)?;
-            let verdicts = &started.0.verdicts;
-            let is_fault = |probe: &ProbeHealth| matches!(probe.verdict, Verdict::Failed { .. });
-            let is_whole = is_ready(verdicts) && !verdicts.iter().any(is_fault);
-            if is_whole || wanted == Wanted::Fentry || !kernel.lockdown.lets_read() {
+        let typed = || Self::with(Object::Typed, &[Way::Fentry], &kernel, config);
+        let mut faults = usize::MAX;
+        if kernel.lends_storage && ways.first() == Some(&Way::Fentry) {
+            let started = typed()?;
+            faults = started.0.faults();
+            if faults == 0 || wanted == Wanted::Fentry || !kernel.lockdown.lets_read() {
                 return Ok(started);
             }
         }
@@ -143,7 +142,17 @@ impl Probes {
                 why: kernel.forbids(),
             });
         }
-        Self::with(Object::Fallback, &ways, &kernel, config)
+        let started = Self::with(Object::Fallback, &ways, &kernel, config)?;
+        if started.0.faults() < faults {
+            return Ok(started);
+        }
+        // What is refused has nothing to do with the way: a security module refuses it, for one.
+        drop(started);
+        typed()
+    }
+
+    fn faults(&self) -> usize {
+        check::faults(&self.verdicts).count()
     }
 
     fn with(
@@ -368,9 +377,6 @@ fn explain(error: &ProgramError) -> String {
         return chain(error);
     };
     let log = verifier_log.to_string();
-    if std::env::var_os("VLOG").is_some() {
-        eprintln!("{log}");
-    }
     let last: Vec<&str> = log
         .lines()
         .filter(|line| !line.starts_with("processed ") && !line.trim().is_empty())

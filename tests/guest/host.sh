@@ -10,6 +10,21 @@ checked() {
   echo "$code" >"$OUT/$name.code"
 }
 
+# refuse [TYPE]: a security module refuses to load programs (of that `enum bpf_attach_type`) until `allow`.
+REFUSER=$(dirname "$DRIVER")/refuser
+refuse() {
+  mkfifo "$WORK/refusing"
+  "$REFUSER" target/ebpf/bpfel-unknown-none/release/refuser "$@" <"$WORK/refusing" >"$WORK/refuser.out" 2>"$OUT/refuser.log" &
+  REFUSER_PID=$!
+  exec {REFUSING_FD}>"$WORK/refusing"
+  wait_for 30 "the module to refuse" grep -q attached "$WORK/refuser.out"
+}
+allow() {
+  exec {REFUSING_FD}>&-
+  wait "$REFUSER_PID"
+  rm "$WORK/refusing"
+}
+
 # measured NAME: a driver asks nginx over 4 connections, between two scrapes.
 measured() {
   scrape "$1-before"
@@ -47,6 +62,23 @@ start_agent file --btf "$WORK/types"
 measured file
 stop_agent
 umount /sys/kernel/btf
+
+step "a security module refuses everything"
+cat /sys/kernel/security/lsm >"$OUT/modules"
+refuse
+checked refused "$AGENT"
+code=0
+timeout 60 "$AGENT" 2>"$OUT/refused.stderr" || code=$?
+echo "$code" >"$OUT/refused.run.code"
+allow
+
+step "a security module refuses walks (BPF_TRACE_ITER)"
+refuse 28
+checked unwalked "$AGENT"
+start_agent unwalked
+measured unwalked
+stop_agent
+allow
 
 step "integrity"
 echo integrity >/sys/kernel/security/lockdown

@@ -1,5 +1,6 @@
 # Scenario: an agent that may use less than half of what a load needs, under that load, and after it; then one
 # with the default limit, under a load that it can follow. `limit.rs` judges.
+# Guests: no other.
 . tests/guest/lib.sh
 
 # So that a scrape, which takes in a whole ring, costs little of the limit.

@@ -1,7 +1,7 @@
 //! Boots a kernel in a guest, runs a command in it, returns its output and exit code.
 //!
 //! The guest sees the host's files at the same paths, read-only, below a layer in memory; so it runs
-//! what was built on the host. One guest runs at a time, also across processes: the others wait.
+//! what was built on the host. Two guests run at a time, also across processes: the others wait.
 
 mod arch;
 mod cpio;
@@ -10,6 +10,7 @@ mod kernel;
 mod machine;
 mod packages;
 mod scenarios;
+mod turn;
 mod unpack;
 mod vmlinux;
 
@@ -23,10 +24,11 @@ use anyhow::{Context, Result, bail};
 pub use self::kernel::Absent;
 use self::kernel::Kernel;
 use self::machine::Machine;
+use self::turn::Turn;
 use crate::arch::Arch;
 use crate::command::{output, tail};
 use crate::paths;
-use crate::progress::{say, step};
+use crate::progress::say;
 use crate::setup::{self, Install};
 
 /// The kernel that a guest runs when nothing else is said.
@@ -34,8 +36,8 @@ pub const DEFAULT_KERNEL: &str = "6.1";
 /// The kernels that aarch64 guests of the tests run: the last release that attaches to no function by trampolines
 /// there, and one that does.
 pub const AARCH64_KERNELS: [&str; 2] = ["6.1", "6.12"];
-/// Folders of earlier runs that are kept to look at.
-const KEPT_RUNS: usize = 20;
+/// Folders of earlier runs that are kept: more than a run of all tests makes before the first of them is looked at.
+const KEPT_RUNS: usize = 60;
 /// How often a guest is booted whose kernel hangs.
 const BOOTS_MAX: u32 = 3;
 /// How much of the console a failure shows.
@@ -60,6 +62,8 @@ pub struct Guest {
     /// the kernel patches a function, after it is gone: programs that are attached or detached while another processor
     /// runs their function hang both then.
     pub in_turn: bool,
+    /// No other guest runs beside it.
+    pub alone: bool,
     /// One processor whose clock counts its instructions, a nanosecond each: what a process costs repeats from boot to
     /// boot. Real time means nothing in it.
     pub counted: bool,
@@ -92,7 +96,7 @@ pub struct Running {
     started: Instant,
     folder: PathBuf,
     // Held as long as the guest runs.
-    _turn: File,
+    _turn: Turn,
 }
 
 /// The names of the kernels that guests can run.
@@ -106,7 +110,7 @@ pub fn kernels() -> Vec<&'static str> {
 /// # Errors
 /// When something is missing and cannot be, or may not be, had; [`Absent`] if Debian does not have the kernel.
 pub fn prepare(arch: Arch, kernel: &str, more_packages: &[String], install: Install) -> Result<()> {
-    let _turn = take_turn()?;
+    let _turn = Turn::all()?;
     prepare_in_turn(arch, kernel, more_packages, install).map(|_| ())
 }
 
@@ -115,7 +119,7 @@ pub fn prepare(arch: Arch, kernel: &str, more_packages: &[String], install: Inst
 /// # Errors
 /// When something is missing and cannot be, or may not be, had, or a program does not build.
 pub fn prepare_scenarios(install: Install) -> Result<()> {
-    let _turn = take_turn()?;
+    let _turn = Turn::all()?;
     let packages = scenarios::packages_of_all()?;
     prepare_in_turn(Arch::X86_64, DEFAULT_KERNEL, &packages, install)?;
     scenarios::build_programs()
@@ -144,6 +148,7 @@ impl Guest {
             memory_mib: 2048,
             cpus: 2,
             in_turn: false,
+            alone: false,
             counted: false,
             limit: Duration::from_secs(180),
             packages: Vec::new(),
@@ -164,7 +169,11 @@ impl Guest {
     /// # Errors
     /// When something is missing (`cargo xtask guest` gets it), or QEMU does not start.
     pub fn start(&self) -> Result<Running> {
-        let turn = take_turn()?;
+        let turn = if self.alone {
+            Turn::all()?
+        } else {
+            Turn::one()?
+        };
         let (kernel, packages) =
             prepare_in_turn(self.arch, &self.kernel, &self.packages, Install::Refused)?;
         let folder = new_run_folder()?;
@@ -175,7 +184,7 @@ impl Guest {
         )
         .with_context(|| format!("cannot write {}; is the disk full?", initramfs.display()))?;
         let started = Instant::now();
-        let machine = self.boot(&kernel.vmlinux, &initramfs, &folder)?;
+        let machine = self.boot(&kernel.vmlinux, &initramfs, &folder, turn.place)?;
         Ok(Running {
             machine,
             limit: self.limit,
@@ -189,9 +198,15 @@ impl Guest {
 
 impl Guest {
     /// A guest whose first process runs.
-    fn boot(&self, vmlinux: &Path, initramfs: &Path, folder: &Path) -> Result<Machine> {
+    fn boot(
+        &self,
+        vmlinux: &Path,
+        initramfs: &Path,
+        folder: &Path,
+        place: &str,
+    ) -> Result<Machine> {
         for _ in 0..BOOTS_MAX {
-            let mut machine = Machine::start(self, vmlinux, initramfs, folder)?;
+            let mut machine = Machine::start(self, vmlinux, initramfs, folder, place)?;
             if machine.boots(folder)? {
                 return Ok(machine);
             }
@@ -295,18 +310,6 @@ fn prepare_in_turn(
         Kernel::prepare(arch, kernel)?,
         packages::prepare(arch, more_packages)?,
     ))
-}
-
-/// Waits until no other process has a guest.
-fn take_turn() -> Result<File> {
-    let folder = paths::guests();
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make {}", folder.display()))?;
-    let lock = File::create(folder.join("lock"))?;
-    step("waiting for another guest to end", || {
-        lock.lock().context("cannot lock target/guest/lock")
-    })?;
-    Ok(lock)
 }
 
 /// A folder for one run; names sort by age, and the oldest go.

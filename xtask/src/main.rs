@@ -244,6 +244,7 @@ fn run_guest(flags: GuestFlags) -> Result<u8> {
         memory_mib: flags.memory_mib,
         cpus: flags.cpus,
         in_turn: false,
+        alone: false,
         counted: flags.counted,
         limit: Duration::from_secs(flags.limit_seconds),
         packages: flags.package,

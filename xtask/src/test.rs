@@ -38,7 +38,7 @@ pub const AARCH64_AGENT_VARIABLE: &str = "SOCKMETER_AGENT_AARCH64";
 pub const AARCH64_DRIVER_VARIABLE: &str = "SOCKMETER_DRIVER_AARCH64";
 
 /// Builds everything and runs the tests whose name contains `filter`; returns the runner's exit code. If `kernels` is
-/// empty or has the usual one, every test runs on that; on others only what [`matrix::SCENARIOS`] says.
+/// empty or has the usual one, every test runs on that; on others only what [`matrix`] says.
 ///
 /// # Errors
 /// When something is missing, a build fails, or the runner cannot be started.
@@ -62,7 +62,7 @@ fn all(install: Install, filter: Option<&str>, kernel: Option<&str>) -> Result<u
         });
     let package = package.and_then(Result::ok);
     let tests = phase("running the tests", || {
-        let mut tester = tester(&["--workspace"], filter);
+        let mut tester = tester(&["--workspace"], filter.as_slice());
         tester.envs(package.map(|package| (PACKAGE_VARIABLE, package)));
         status(tester.envs(kernel.map(|name| (KERNEL_VARIABLE, name))))
     })?;
@@ -73,8 +73,8 @@ fn all(install: Install, filter: Option<&str>, kernel: Option<&str>) -> Result<u
         let tests = phase(
             &format!("running the HTTP tests with --probes {way}"),
             || {
-                let selection = ["--workspace", "--test", "guest", "--no-fail-fast"];
-                status(tester(&selection, Some(HTTP)).env(PROBES_VARIABLE, way))
+                let selection = ["--workspace", "--test", "guest"];
+                status(tester(&selection, &[HTTP]).env(PROBES_VARIABLE, way))
             },
         )?;
         if tests != 0 {
@@ -111,19 +111,22 @@ pub fn aarch64(install: Install) -> Result<u8> {
 
 /// Runs tests of what is selected. nextest runs each test in a process of its own and says more; cargo's own runner
 /// does as well.
-fn tester(selection: &[&str], filter: Option<&str>) -> Command {
+fn tester(selection: &[&str], filters: &[&str]) -> Command {
     let nextest = output(Command::new("cargo-nextest").args(["nextest", "--version"])).is_ok();
     let mut command = command();
     command.args(if nextest {
         ["nextest", "run"].as_slice()
     } else {
-        &["test", "--no-fail-fast"]
+        &["test"]
     });
+    // Which tests fail belongs together, and a guest that has run is not to run again for the next of them.
+    command.arg("--no-fail-fast");
     let targets = !nextest && !selection.contains(&"--test");
     command
         .args(selection)
         .args(targets.then_some("--all-targets"))
-        .args(filter);
+        .args((!nextest).then_some("--"))
+        .args(filters);
     command
 }
 

@@ -2,7 +2,7 @@
 
 use super::{ProbeError, chain, numbers};
 use crate::{config::Config, host::lockdown::Lockdown, memory};
-use aya::{Ebpf, EbpfLoader, util::nr_cpus};
+use aya::{Ebpf, EbpfLoader, programs::ProgramType, sys::is_program_supported, util::nr_cpus};
 use sockmeter_abi::EXCLUDED_PROCESSES_MAX;
 
 static TYPED: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sockmeter.bpf.o"));
@@ -70,6 +70,16 @@ impl Object {
         }
         loader
             .load(bytes)
-            .map_err(|error| ProbeError::Load(chain(&error)))
+            .map_err(|error| ProbeError::Load(refusal().unwrap_or_else(|| chain(&error))))
     }
+}
+
+/// Why the kernel takes no program at all, if it does not: aya then believes that the kernel knows nothing, and says
+/// something else.
+fn refusal() -> Option<String> {
+    let refused = is_program_supported(ProgramType::RawTracePoint).err()?;
+    Some(format!(
+        "the kernel refuses every program: {}",
+        chain(&refused)
+    ))
 }

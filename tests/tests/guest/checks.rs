@@ -8,7 +8,7 @@ pub(crate) type Counts = BTreeMap<String, f64>;
 
 /// What a run that the kernel leaves out costs at one end: the request whose bytes it would have told of, and the next
 /// one, which cannot be told from an answer to it.
-const REQUESTS_A_MISSED_RUN: f64 = 2.0;
+pub(crate) const REQUESTS_A_MISSED_RUN: f64 = 2.0;
 
 /// The differences of one case.
 #[derive(Default)]

@@ -145,6 +145,49 @@ fn with_the_types_of_a_file_everything_but_the_walk_works() {
 }
 
 #[test]
+fn what_a_security_module_refuses_is_told_as_such() {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    checks.equal("check", scenario.number("refused.code"), 1.0);
+    checks.equal("run", scenario.number("refused.run.code"), 1.0);
+    let why = scenario.text("refused.stderr");
+    checks.has("why", &why, "security module");
+    let check = scenario.json("refused.json");
+    let modules = scenario.text("modules");
+    let found = requirement(&check, "security modules")["found"].as_str();
+    checks.equal("security modules", found, Some(modules.trim()));
+    for probe in check["probes"].as_array().unwrap() {
+        let why = probe["why"].as_str().unwrap_or("");
+        checks.has(&probe["program"].to_string(), why, "security module");
+    }
+}
+
+#[test]
+fn what_a_security_module_refuses_costs_nothing_else() {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    checks.equal("check", scenario.number("unwalked.code"), 2.0);
+    let health = scenario.json("unwalked.health");
+    checks.equal("health", health["status"].as_str(), Some("degraded"));
+    checks.has("health", &health.to_string(), "security module");
+    let scrape = scenario.scrape("unwalked");
+    let check = scenario.json("all.json");
+    for probe in check["probes"].as_array().unwrap() {
+        let word = |name: &str| probe[name].as_str().unwrap();
+        let labels = ["program", "family", "kind"].map(|label| (label, word(label)));
+        let got = scrape.sum("sockmeter_probe_attached", &labels);
+        let was_attached = f64::from(word("verdict") == "attached");
+        let want = if word("kind") == "iter" {
+            0.0
+        } else {
+            was_attached
+        };
+        checks.equal(&format!("{labels:?}"), got, want);
+    }
+    exact(&scenario, "unwalked", true);
+}
+
+#[test]
 fn integrity_costs_nothing() {
     let scenario = scenario();
     let mut checks = Checks::default();

@@ -33,6 +33,7 @@ mod requests;
 mod restart;
 mod runtimes;
 mod scenario;
+mod scenarios;
 mod shapes;
 mod start_stop;
 mod torn;

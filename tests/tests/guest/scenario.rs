@@ -196,7 +196,9 @@ fn boot(name: &str) -> Result<Outcome, String> {
     ));
     guest.kernel = kernel();
     guest.packages = guest::packages_of(&script);
-    guest.in_turn = script.lines().any(|line| line == "# Processors: in turn.");
+    let says = |words: &str| script.lines().any(|line| line == words);
+    guest.in_turn = says("# Processors: in turn.");
+    guest.alone = says("# Guests: no other.");
     run(name, &mut guest)
 }
 

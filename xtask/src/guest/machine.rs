@@ -31,11 +31,11 @@ const KERNEL_OPTIONS: &str = "quiet panic=-1 nokaslr mitigations=off audit=0 cry
 /// `USER_HZ`, the same on all architectures that run guests.
 const USER_TICKS_PER_SECOND: f64 = 100.0;
 
-/// Relative to the run's folder, as the path of a socket may have 107 bytes at most. It tells checkouts
+/// Relative to the run's folder, as the path of a socket may have 107 bytes at most. It tells checkouts and their guests
 /// apart because QEMU's virtiofsd locks a file of that name in /run.
-fn socket() -> String {
+fn socket(place: &str) -> String {
     let mut hasher = DefaultHasher::new();
-    paths::checkout().hash(&mut hasher);
+    (paths::checkout(), place).hash(&mut hasher);
     format!("sockmeter-{:016x}", hasher.finish())
 }
 
@@ -53,16 +53,18 @@ impl Machine {
         vmlinux: &Path,
         initramfs: &Path,
         run: &Path,
+        place: &str,
     ) -> Result<Self> {
+        let socket = &socket(place);
         std::fs::File::create(run.join(OUT_IMAGE))?.set_len(OUT_BYTES)?;
         // A machine that did not boot leaves its socket, which nobody listens to.
-        let _ = std::fs::remove_file(run.join(socket()));
-        let mut virtiofsd = start_virtiofsd(run)?;
-        if let Err(why) = wait_for_socket(run, &mut virtiofsd) {
+        let _ = std::fs::remove_file(run.join(socket));
+        let mut virtiofsd = start_virtiofsd(run, socket)?;
+        if let Err(why) = wait_for_socket(run, socket, &mut virtiofsd) {
             end(&mut virtiofsd);
             return Err(why);
         }
-        match start_qemu(guest, vmlinux, initramfs, run) {
+        match start_qemu(guest, vmlinux, initramfs, run, socket) {
             Ok((qemu, console, reader)) => Ok(Self {
                 qemu,
                 virtiofsd,
@@ -145,7 +147,7 @@ fn bound_to_us(program: &Path) -> Command {
     command
 }
 
-fn start_virtiofsd(run: &Path) -> Result<Child> {
+fn start_virtiofsd(run: &Path, socket: &str) -> Result<Child> {
     let mut command = match Virtiofsd::find().context("there is no virtiofsd")? {
         Virtiofsd::InC(_) if !is_root() => bail!(
             "sharing the host's files with QEMU's own virtiofsd needs root: run `sudo -E env PATH=\"$PATH\" cargo xtask ...`, \
@@ -176,7 +178,7 @@ fn start_virtiofsd(run: &Path) -> Result<Child> {
     };
     let log = std::fs::File::create(run.join("virtiofsd.log"))?;
     command
-        .arg(format!("--socket-path={}", socket()))
+        .arg(format!("--socket-path={socket}"))
         .current_dir(run)
         .stdin(Stdio::null());
     command.stdout(log.try_clone()?).stderr(log);
@@ -185,9 +187,9 @@ fn start_virtiofsd(run: &Path) -> Result<Child> {
         .context("cannot start virtiofsd through setpriv")
 }
 
-fn wait_for_socket(run: &Path, virtiofsd: &mut Child) -> Result<()> {
+fn wait_for_socket(run: &Path, socket: &str, virtiofsd: &mut Child) -> Result<()> {
     let started = Instant::now();
-    while !run.join(socket()).exists() {
+    while !run.join(socket).exists() {
         let ended = virtiofsd.try_wait()?;
         if ended.is_some() || started.elapsed() > Duration::from_secs(20) {
             let log = std::fs::read_to_string(run.join("virtiofsd.log")).unwrap_or_default();
@@ -208,11 +210,12 @@ fn start_qemu(
     vmlinux: &Path,
     initramfs: &Path,
     run: &Path,
+    socket: &str,
 ) -> Result<(Child, Console, JoinHandle<()>)> {
     let log = std::fs::File::create(run.join("qemu.log"))?;
     let (emulator, _) = guest.arch.emulator();
     let mut qemu = bound_to_us(Path::new(emulator))
-        .args(arguments(guest))
+        .args(arguments(guest, socket))
         .arg("-kernel")
         .arg(vmlinux)
         .arg("-initrd")
@@ -238,7 +241,7 @@ const COUNTED: [(&str, &str); 3] = [
     ("-rtc", "base=2026-01-01T00:00:00,clock=vm"),
 ];
 
-fn arguments(guest: &Guest) -> Vec<String> {
+fn arguments(guest: &Guest, socket: &str) -> Vec<String> {
     let mut network = "user,id=net,restrict=on".to_owned();
     for (host, inside) in &guest.forwards {
         network.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{inside}"));
@@ -272,7 +275,7 @@ fn arguments(guest: &Guest) -> Vec<String> {
             format!("memory-backend-memfd,id=memory,size={memory},share=on"),
         ),
         ("-numa", "node,memdev=memory".to_owned()),
-        ("-chardev", format!("socket,id=files,path={}", socket())),
+        ("-chardev", format!("socket,id=files,path={socket}")),
         (
             "-device",
             "vhost-user-fs-pci,chardev=files,tag=root".to_owned(),

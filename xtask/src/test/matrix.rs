@@ -12,15 +12,16 @@ use crate::kernels::{Page, is_to_write};
 use crate::progress::{phase, say};
 use crate::setup::Install;
 
-/// What finds out what the agent has on a kernel: the others make no sense where it does not start.
+/// The scenarios of `tests/guest` that run on every kernel, with all tests that look at them. This one finds out what the
+/// agent has there: the others make no sense where it does not start.
 const FIRST: &str = "kernels";
-/// The scenarios of `tests/guest` that run on every kernel, with all tests that look at them.
-const SCENARIOS: [&str; 4] = [FIRST, "requests", "adoption", "io"];
+/// These run together, two guests at a time.
+const OTHERS: [&str; 3] = ["requests", "adoption", "io"];
 
 /// The scenarios of one kernel.
 struct Ran {
     kernel: String,
-    /// Name, whether its tests passed, seconds.
+    /// Names, whether all their tests passed, seconds.
     scenarios: Vec<(String, bool, f64)>,
     /// What was left out, and why.
     skipped: Option<String>,
@@ -115,34 +116,31 @@ fn on_other(kernel: &str, install: Install, filter: Option<&str>) -> Result<Ran>
         return Ok(ran);
     }
     if let Some(filter) = filter {
-        ran.scenarios.push(one(kernel, filter, filter)?);
+        ran.scenarios.push(one(kernel, filter, &[filter])?);
         return Ok(ran);
     }
-    for scenario in SCENARIOS {
-        if scenario != FIRST
-            && let Some(why) = Page::read()?.refusal(kernel)
-        {
-            let others: Vec<&str> = SCENARIOS
-                .into_iter()
-                .filter(|name| *name != FIRST)
-                .collect();
-            let others = others.join(", ");
-            ran.skipped = Some(format!("{others}: the agent does not run there: {why}"));
-            break;
-        }
-        ran.scenarios
-            .push(one(kernel, scenario, &format!("{scenario}::"))?);
+    ran.scenarios.push(one(kernel, FIRST, &[&tests_of(FIRST)])?);
+    let others = OTHERS.join(", ");
+    if let Some(why) = Page::read()?.refusal(kernel) {
+        ran.skipped = Some(format!("{others}: the agent does not run there: {why}"));
+        return Ok(ran);
     }
+    let filters = OTHERS.map(|name| [format!("scenarios::{name}"), tests_of(name)]);
+    let filters: Vec<&str> = filters.iter().flatten().map(String::as_str).collect();
+    ran.scenarios.push(one(kernel, &others, &filters)?);
     Ok(ran)
 }
 
-/// The guest tests with `filter` in their name, on this kernel.
-fn one(kernel: &str, name: &str, filter: &str) -> Result<(String, bool, f64)> {
+fn tests_of(scenario: &str) -> String {
+    format!("{scenario}::")
+}
+
+/// The guest tests with one of `filters` in their name, on this kernel.
+fn one(kernel: &str, name: &str, filters: &[&str]) -> Result<(String, bool, f64)> {
     let started = Instant::now();
     let passed = phase(&format!("kernel {kernel}: {name}"), || {
-        // All of them: which tests fail on a kernel belongs together.
-        let selection = ["--workspace", "--test", "guest", "--no-fail-fast"];
-        status(tester(&selection, Some(filter)).env(KERNEL_VARIABLE, kernel))
+        let selection = ["--workspace", "--test", "guest"];
+        status(tester(&selection, filters).env(KERNEL_VARIABLE, kernel))
     })? == 0;
     Ok((name.to_owned(), passed, started.elapsed().as_secs_f64()))
 }
@@ -156,7 +154,7 @@ mod tests {
     #[test]
     fn every_scenario_of_the_matrix_has_a_script_and_tests() {
         let tests = paths::checkout().join("tests");
-        for scenario in SCENARIOS {
+        for scenario in OTHERS.into_iter().chain([FIRST]) {
             let script = tests.join(format!("guest/{scenario}.sh"));
             let judge = tests.join(format!("tests/guest/{scenario}.rs"));
             assert!(script.is_file() && judge.is_file(), "{scenario}");

@@ -81,6 +81,8 @@ pub(crate) struct Verdict {
     pub(crate) bytes: bool,
     /// Each byte has one outcome, nothing is still active, one connection was opened and closed.
     pub(crate) account: bool,
+    /// Requests that the process has made and the agent has not counted; infinite if it counted some that were not made.
+    pub(crate) lacking: f64,
     /// The series that say what was not seen.
     pub(crate) says: BTreeSet<String>,
     /// The differences, for people.
@@ -111,6 +113,7 @@ pub(crate) fn judge(said: &Said, [server, client]: [&Said; 2], scrape: &Scrape) 
     let duration = format!("http_{}_request_duration_seconds", said.role);
     let got = statuses(scrape, &format!("{duration}_count"), &[pid]);
     verdict.requests = verdict.compare("requests", &got, &said.statuses);
+    verdict.lacking = lacking(&got, &said.statuses);
 
     let sum = format!("{duration}_sum");
     let got = scrape.sum(&sum, &[pid]) - scrape.sum(&sum, &[pid, ("error_type", "truncated")]);
@@ -154,6 +157,14 @@ pub(crate) fn judge(said: &Said, [server, client]: [&Said; 2], scrape: &Scrape) 
         verdict.account &= verdict.compare(metric, scrape.sum(metric, &role), want);
     }
     verdict
+}
+
+fn lacking(got: &Statuses, want: &Statuses) -> f64 {
+    let made = |status| want.get(status).copied().unwrap_or_default();
+    if got.iter().any(|(status, count)| *count > made(status)) {
+        return f64::INFINITY;
+    }
+    want.values().sum::<f64>() - got.values().sum::<f64>()
 }
 
 fn statuses(scrape: &Scrape, metric: &str, labels: Labels) -> Statuses {

@@ -59,6 +59,7 @@ pub(crate) fn cell(verdict: &Verdict) -> String {
         durations,
         bytes,
         account,
+        lacking: _,
         says,
         differences: _,
     } = verdict;
