@@ -38,7 +38,7 @@ pub const DEFAULT_KERNEL: &str = "6.1";
 pub const AARCH64_KERNELS: [&str; 2] = ["6.1", "6.12"];
 /// Folders of earlier runs that are kept: more than a run of all tests makes before the first of them is looked at.
 const KEPT_RUNS: usize = 60;
-/// How often a guest is booted whose kernel hangs.
+/// How often a guest is booted whose kernel comes to no first process.
 const BOOTS_MAX: u32 = 3;
 /// How much of the console a failure shows.
 const TAIL_LINES: usize = 30;
@@ -210,10 +210,10 @@ impl Guest {
             if machine.boots(folder)? {
                 return Ok(machine);
             }
-            say("the guest's kernel hangs before its first process; it is booted again");
+            say("the guest's kernel came to no first process; it is booted again");
             let _ = machine.stop();
         }
-        bail!("the guest's kernel hung before its first process {BOOTS_MAX} times in a row")
+        bail!("the guest's kernel came to no first process {BOOTS_MAX} times in a row")
     }
 }
 

@@ -47,6 +47,9 @@ pub(crate) struct Machine {
     reader: Option<JoinHandle<()>>,
 }
 
+/// What a kernel says that cannot go on.
+const PANIC: &str = "Kernel panic";
+
 impl Machine {
     pub(crate) fn start(
         guest: &Guest,
@@ -79,10 +82,12 @@ impl Machine {
     }
 
     /// Waits for the guest's first process. False if it does not come: with several processors an emulated kernel may
-    /// spin for good before, in code that is none of ours (seen at "Loading compiled-in X.509 certificates").
+    /// spin for good before, in code that is none of ours (seen at "Loading compiled-in X.509 certificates"), or panic at
+    /// a breakpoint that it had taken back (7.2, in `sched_clock_cpu`).
     pub(crate) fn boots(&mut self, run: &Path) -> Result<bool> {
+        let is_there = || std::fs::metadata(run.join(CODE_FILE)).is_ok_and(|file| file.len() > 0);
         while !self.has_ended()? {
-            if std::fs::metadata(run.join(CODE_FILE)).is_ok_and(|file| file.len() > 0) {
+            if is_there() {
                 return Ok(true);
             }
             if cpu_seconds(self.qemu.id())? > BOOT_CPU_SECONDS_MAX {
@@ -91,7 +96,7 @@ impl Machine {
             std::thread::sleep(Duration::from_millis(10));
         }
         // Whoever waits for its end says why.
-        Ok(true)
+        Ok(is_there() || !self.console().contains(PANIC))
     }
 
     /// Whether QEMU has ended by itself, as after a panic in the guest.
