@@ -19,7 +19,7 @@ const DONE: u64 = 2;
 /// Whether the peer's FIN has come (`tcp_fin`). It takes a number of its own behind the peer's last byte.
 #[inline(always)]
 pub fn is_fin_here(sock: Typed<Sock>) -> bool {
-    SOCK_FLAGS.present() && SOCK_FLAGS.load(sock) & DONE != 0
+    SOCK_FLAGS.load(sock) & DONE != 0
 }
 
 /// The role, from what only one of the two ends has. Nothing here depends on a port's number, or on whether

@@ -16,7 +16,6 @@ pub(super) fn tick_ns() -> u64 {
 const OPTIONAL: &[&str] = &[
     "SOCK_LOCAL_V6",
     "SOCK_REMOTE_V6",
-    "SOCK_FLAGS",
     "SOCK_USER_LOCKS",
     "TCP_CLOCK_NS",
     "TCP_UPPER_LAYER",

@@ -18,7 +18,7 @@ macro_rules! kernel_fields {
             SOCK_REMOTE_V6: 16, "sock", "__sk_common.skc_v6_daddr";
             SOCK_SHUTDOWN: 1, "sock", "sk_shutdown";
             SOCK_ERROR: 4, "sock", "sk_err";
-            SOCK_FLAGS: 8, "sock", "sk_flags";
+            SOCK_FLAGS: 8, "sock", "__sk_common.skc_flags";
             SOCK_PROTOCOL: 2, "sock", "sk_protocol";
             SOCK_TYPE: 2, "sock", "sk_type";
             SOCK_STATE: 1, "sock", "__sk_common.skc_state";
