@@ -45,14 +45,15 @@ const ALL_NAMES: Names = Names {
     older: [SERVICE, EXECUTABLE],
 };
 
-/// What the clients and the server did in a run is what the agent says, and the clients have these names.
-fn is_measured(checks: &mut Checks, scenario: &Scenario, run: &str, names: &Names) {
+/// What the clients and the server did in a run is what the agent says, and the clients have these names. It is that
+/// agent's `nth` run.
+fn is_measured(checks: &mut Checks, scenario: &Scenario, run: &str, names: &Names, nth: f64) {
     let scrape = scenario.scrape(run);
     // Where the kernel left out runs of programs (7.2 does), not all can be seen; but never more.
     let left_out = scrape.sum("sockmeter_probe_missed_total", &[]);
     let least = |count: f64| if left_out > 0.0 { 1.0 } else { count };
     for (client, asked, [service, executable]) in
-        [(run, 20.0, names.younger), ("old", 5.0, names.older)]
+        [(run, 20.0, names.younger), ("old", 5.0 * nth, names.older)]
     {
         let labels = [("process_pid", scenario.pid(client))];
         let what = |what| format!("{run}: {client}: {what}");
@@ -73,7 +74,7 @@ fn is_measured(checks: &mut Checks, scenario: &Scenario, run: &str, names: &Name
     }
     checks.equal(run, scenario.driver(run).requests, 20.0);
     let nginx = [("process_executable_name", "nginx")];
-    let (got, served) = (scrape.sum(SERVED, &nginx), 25.0);
+    let (got, served) = (scrape.sum(SERVED, &nginx), 25.0 * nth);
     checks.between(&format!("{run}: served"), got, least(served), served);
     // Of itself it tells as much as ever: a descriptor for each program, at least.
     let attached: f64 = attached(&scrape).values().sum();
@@ -175,8 +176,8 @@ fn exactly_the_table_is_enough() {
     let all = attached(&scenario.scrape("root"));
     checks.that(all.values().any(|is| *is == 1.0), || format!("{all:?}"));
     checks.equal("attached", attached(&scenario.scrape("exact")), all);
-    for run in ["root", "exact"] {
-        is_measured(&mut checks, &scenario, run, &ALL_NAMES);
+    for (run, nth) in [("root", 1.0), ("exact", 1.0), ("traced", 2.0)] {
+        is_measured(&mut checks, &scenario, run, &ALL_NAMES, nth);
     }
     for run in ["root", "exact"] {
         // Opened before it may open nothing to write, and written after.
@@ -213,7 +214,7 @@ fn without_one_of_the_table_happens_what_it_says() {
                 older: [EXECUTABLE; 2],
             },
         };
-        is_measured(&mut checks, &scenario, &run, &names);
+        is_measured(&mut checks, &scenario, &run, &names, 1.0);
         are_restricted(
             &mut checks,
             &scenario,

@@ -20,7 +20,7 @@ themselves. A cell speaks of both ends, or of server and client.
 
 const BETWEEN: &str = "\
 - **nothing**: the connection is counted (`sockmeter_connections_opened_total`), none of its requests; its bytes are in
-  `sockmeter_untracked_bytes_total`.
+  `sockmeter_untracked_bytes_total`. Where it says **unbalanced**, the connection is not counted either.
 - **not supported**: the kernel refuses the path.
 
 Durations are exact if they lie between what the two processes read from the kernel's clock before and after their
