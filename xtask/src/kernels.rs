@@ -131,6 +131,13 @@ impl Page {
         }
     }
 
+    /// Whether the agent runs on a kernel, as far as the page knows.
+    #[must_use]
+    pub fn says_it_runs(&self, kernel: &str) -> bool {
+        let row = self.rows.get(&auto(kernel));
+        row.is_some_and(|row| ![CANNOT_RUN, NOT_AVAILABLE].contains(&row.found.verdict.as_str()))
+    }
+
     /// Why the agent does not run on a kernel, if it does not.
     #[must_use]
     pub fn refusal(&self, kernel: &str) -> Option<String> {
@@ -185,6 +192,7 @@ mod tests {
             ("features off", "all")
         );
         assert_eq!(page.rows[&auto("6.12")].found.verdict, "ready");
+        assert!(page.says_it_runs("6.1"));
         page.found("5.10", Vec::new(), all(CANNOT_RUN));
         assert_eq!(page.families, families);
     }
@@ -210,6 +218,7 @@ mod tests {
             (NOT_AVAILABLE, "")
         );
         assert_eq!(page.refusal("6.18"), None);
+        assert!(!page.says_it_runs("6.18"));
     }
 
     #[test]
@@ -223,5 +232,6 @@ mod tests {
         page.found("5.10", Vec::new(), vec![(AUTO.to_owned(), refused)]);
         assert_eq!(page.refusal("5.10").as_deref(), Some("older than 5.12"));
         assert_eq!(page.refusal("6.1"), None);
+        assert!(!page.says_it_runs("5.10") && !page.says_it_runs("6.1"));
     }
 }
