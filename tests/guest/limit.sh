@@ -87,8 +87,7 @@ used ended
 scrape loaded
 
 step "after the load"
-# On a busy host what the agent needs when it is idle is not much less than its limit for a while.
-until_said full 600
+until_said full 240
 curl -fsS "$METRICS/health" >"$OUT/restored.health"
 pause 3
 ask both "get 40 /created"

@@ -18,9 +18,6 @@ use crate::truth::Driver;
 /// Kernels that preempt programs (6.18 and 7.2 do) leave one out when another task is inside it on the same processor.
 const MISSED: &str = "sockmeter_probe_missed_total";
 
-/// Far above what any scenario takes: on a host that others keep busy the longest took ten minutes instead of two.
-const GUEST_LIMIT: Duration = Duration::from_secs(1800);
-
 /// What one run of a scenario saved.
 pub(crate) struct Scenario {
     folder: PathBuf,
@@ -222,7 +219,7 @@ fn boot_aarch64(kernel: &str, ways: &str) -> Result<Outcome, String> {
 }
 
 fn run(name: &str, guest: &mut Guest) -> Result<Outcome, String> {
-    guest.limit = GUEST_LIMIT;
+    guest.limit = Duration::from_secs(600);
     let outcome = guest.run().map_err(|why| format!("{why:#}"))?;
     if outcome.exit_code != 0 {
         return Err(format!(
