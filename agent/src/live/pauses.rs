@@ -77,16 +77,22 @@ impl Pauses {
         self.now
     }
 
+    /// The same, if the drain has to rest. No shorter than without: else a look that finds nothing costs a rest that is
+    /// over long before the next look would have been, and the agent uses all that it may although it is idle.
+    fn pause_with(&self, rest: Duration) -> Duration {
+        if rest.is_zero() {
+            self.now
+        } else {
+            rest.max(self.min).max(self.now)
+        }
+    }
+
     /// Sleeps, at least for `rest`.
     ///
     /// Parked and not in a runtime: tokio's timers are kept in wheels, so a thread that sleeps for longer than a turn of
     /// the smallest (64 ms) is also woken when its timer goes from one wheel to the next.
     pub(super) fn pass(&self, asks: &mut mpsc::Receiver<Ask>, rest: Duration) -> Woken {
-        let pause = if rest.is_zero() {
-            self.now
-        } else {
-            rest.max(self.min)
-        };
+        let pause = self.pause_with(rest);
         let began = Instant::now();
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut context = Context::from_waker(&waker);
@@ -165,6 +171,27 @@ mod tests {
             pauses.looked(found_kib << 10);
             assert_eq!(pauses.pause().as_nanos(), want_ns, "{found_kib}");
         }
+    }
+
+    #[test]
+    fn a_rest_makes_no_pause_shorter() {
+        let mut pauses = Pauses::new(Duration::from_millis(10), 4 << 20);
+        let milliseconds = |pauses: &Pauses, rest| {
+            let rest = Duration::from_millis(rest);
+            pauses.pause_with(rest).as_millis()
+        };
+        let rests = [0, 1, 50, 3000];
+        assert_eq!(
+            rests.map(|rest| milliseconds(&pauses, rest)),
+            [10, 10, 50, 3000]
+        );
+        for _ in 0..50 {
+            pauses.looked(0);
+        }
+        assert_eq!(
+            rests.map(|rest| milliseconds(&pauses, rest)),
+            [250, 250, 250, 3000]
+        );
     }
 
     #[test]
