@@ -19,6 +19,7 @@ mod kernel;
 mod kprobe;
 mod listeners;
 mod mark;
+mod object;
 mod output;
 mod process_life;
 mod sequence;
@@ -31,13 +32,3 @@ mod unix_io;
 mod unix_life;
 mod unix_name;
 mod watch;
-
-/// Unreachable: the verifier refuses a program that could come here.
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
-    loop {}
-}
-
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 4] = *b"GPL\0";

@@ -6,6 +6,8 @@
 #![no_std]
 #![no_main]
 
+mod object;
+
 use aya_ebpf::{
     Global,
     helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel, bpf_probe_read_user},
@@ -75,13 +77,3 @@ fn measure(message: *const u8, moved: i32, back: u64) {
         }
     }
 }
-
-/// Unreachable: the verifier refuses a program that could come here.
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
-    loop {}
-}
-
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 4] = *b"GPL\0";

@@ -6,6 +6,8 @@
 #![no_std]
 #![no_main]
 
+mod object;
+
 use aya_ebpf::{
     Global, bindings::bpf_attr, helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext,
 };
@@ -38,13 +40,3 @@ pub fn refuse_load(ctx: LsmContext) -> i32 {
         0
     }
 }
-
-/// Unreachable: the verifier refuses a program that could come here.
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
-    loop {}
-}
-
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 4] = *b"GPL\0";

@@ -51,13 +51,9 @@ cp /sys/kernel/btf/vmlinux "$WORK/types"
 mkdir "$WORK/nothing"
 mount --bind "$WORK/nothing" /sys/kernel/btf
 checked untyped "$AGENT"
-code=0
-timeout 60 "$AGENT" 2>"$OUT/untyped.stderr" || code=$?
-echo "$code" >"$OUT/untyped.run.code"
+refused untyped.run "$AGENT"
 head -c 4096 /bin/true >"$WORK/no-types"
-code=0
-timeout 60 "$AGENT" --btf "$WORK/no-types" 2>"$OUT/no-types.stderr" || code=$?
-echo "$code" >"$OUT/no-types.run.code"
+refused no-types.run "$AGENT" --btf "$WORK/no-types"
 start_agent file --btf "$WORK/types"
 measured file
 stop_agent
@@ -67,9 +63,7 @@ step "a security module refuses everything"
 cat /sys/kernel/security/lsm >"$OUT/modules"
 refuse
 checked refused "$AGENT"
-code=0
-timeout 60 "$AGENT" 2>"$OUT/refused.stderr" || code=$?
-echo "$code" >"$OUT/refused.run.code"
+refused refused.run "$AGENT"
 allow
 
 step "a security module refuses walks (BPF_TRACE_ITER)"
@@ -90,9 +84,7 @@ stop_agent
 step "confidentiality"
 echo confidentiality >/sys/kernel/security/lockdown
 checked confidentiality "$AGENT"
-code=0
-timeout 60 "$AGENT" --probes kprobe 2>"$OUT/forced.stderr" || code=$?
-echo "$code" >"$OUT/forced.run.code"
+refused forced.run "$AGENT" --probes kprobe
 start_agent confidentiality
 measured confidentiality
 stop_agent

@@ -23,9 +23,7 @@ for way in ${WAYS:-auto}; do
 
   step "run, $way"
   if [ "$code" -eq 1 ]; then
-    code=0
-    timeout 60 "$AGENT" "${flags[@]}" 2>"$OUT/$way.run.log" || code=$?
-    echo "$code" >"$OUT/$way.run.code"
+    refused "$way.run" "$AGENT" "${flags[@]}"
   else
     PROBES=$way start_agent "$way"
     bpftool prog show -j >"$OUT/$way.during"

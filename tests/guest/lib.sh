@@ -55,6 +55,14 @@ stop_agent() {
   wait "$AGENT_PID" || STOPPED=$?
 }
 
+# refused NAME COMMAND...: must end by itself; its output goes to NAME.stderr, its exit code to NAME.code.
+refused() {
+  local name=$1 code=0
+  shift
+  timeout 60 "$@" >"$OUT/$name.stdout" 2>"$OUT/$name.stderr" || code=$?
+  echo $code >"$OUT/$name.code"
+}
+
 # objects: what the kernel has of BPF and of probes, a line each. released FILE: that is what FILE says, and no more.
 objects() {
   local kind

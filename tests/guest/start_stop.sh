@@ -1,14 +1,6 @@
 # Scenario: what the agent says when it cannot start, and how it ends. `start_stop.rs` judges.
 . tests/guest/lib.sh
 
-# refused NAME COMMAND...: must end by itself; its output goes to NAME.stderr, its exit code to NAME.code.
-refused() {
-  local name=$1 code=0
-  shift
-  timeout 60 "$@" >"$OUT/$name.stdout" 2>"$OUT/$name.stderr" || code=$?
-  echo $code >"$OUT/$name.code"
-}
-
 step "without permission"
 refused not-root setpriv --reuid=65534 --regid=65534 --clear-groups "$AGENT"
 refused no-bpf setpriv --bounding-set=-bpf,-sys_admin --inh-caps=-bpf,-sys_admin "$AGENT"

@@ -118,7 +118,7 @@ fn a_kernel_that_shows_no_types_is_refused_with_the_option_named() {
     let mut checks = Checks::default();
     checks.equal("check", scenario.number("untyped.code"), 1.0);
     checks.equal("run", scenario.number("untyped.run.code"), 1.0);
-    checks.has("why", &scenario.text("untyped.stderr"), "--btf FILE");
+    checks.has("why", &scenario.text("untyped.run.stderr"), "--btf FILE");
     let check = scenario.json("untyped.json");
     let types = requirement(&check, "type information");
     checks.has(
@@ -127,7 +127,7 @@ fn a_kernel_that_shows_no_types_is_refused_with_the_option_named() {
         "--btf FILE",
     );
     checks.equal("no types in it", scenario.number("no-types.run.code"), 1.0);
-    checks.has("why", &scenario.text("no-types.stderr"), "malformed");
+    checks.has("why", &scenario.text("no-types.run.stderr"), "malformed");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn what_a_security_module_refuses_is_told_as_such() {
     let mut checks = Checks::default();
     checks.equal("check", scenario.number("refused.code"), 1.0);
     checks.equal("run", scenario.number("refused.run.code"), 1.0);
-    let why = scenario.text("refused.stderr");
+    let why = scenario.text("refused.run.stderr");
     checks.has("why", &why, "security module");
     let check = scenario.json("refused.json");
     let modules = scenario.text("modules");
@@ -226,7 +226,7 @@ fn confidentiality_leaves_connections_and_bytes_and_says_what_is_off() {
         checks.that(is_as_wanted, || format!("{family}: {found:?}"));
     }
     checks.equal("forced", scenario.number("forced.run.code"), 1.0);
-    checks.has("forced", &scenario.text("forced.stderr"), "lockdown");
+    checks.has("forced", &scenario.text("forced.run.stderr"), "lockdown");
     checks.has(
         "health",
         &scenario.text("confidentiality.health"),
