@@ -4,10 +4,11 @@
 //! follow connections right where it finds them, and tells them in its own output, which has room for all.
 
 use crate::{
+    clock::now_ns,
     history,
     kernel::{
         File, NET_INODE, SOCK_FAMILY, SOCK_NET, SOCK_SHUTDOWN, SOCK_STATE, Sock, TASK_TGID, Task,
-        Typed, UNIX_ADDRESS, now_ns, sock_of, socket_of,
+        Typed, UNIX_ADDRESS, sock_of, socket_of,
     },
     listeners,
     state::{CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LISTEN, SHUTDOWN_MASK, SYN_SENT},

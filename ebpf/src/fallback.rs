@@ -11,9 +11,12 @@
 
 mod adding;
 mod adoption;
+mod arrival;
 mod call;
+mod clock;
 mod content;
 mod datagrams;
+mod exclusion;
 mod history;
 mod kernel;
 mod kprobe;
@@ -31,4 +34,5 @@ mod syscall;
 mod unix_io;
 mod unix_life;
 mod unix_name;
+mod wanted;
 mod watch;

@@ -2,10 +2,7 @@
 
 use aya_ebpf::{
     EbpfContext, Global,
-    helpers::{
-        bpf_ktime_get_ns, bpf_probe_read_kernel,
-        generated::{self, bpf_jiffies64},
-    },
+    helpers::{bpf_probe_read_kernel, generated},
 };
 use core::marker::PhantomData;
 #[cfg(feature = "fallback")]
@@ -283,17 +280,6 @@ pub fn reads_kernel() -> bool {
     cfg!(feature = "fallback") || READS_KERNEL.load() != 0
 }
 
-/// Nanoseconds of a tick; the agent reads it from the coarse clock.
-#[unsafe(no_mangle)]
-pub static TICK_NS: Global<u64> = Global::new(0);
-
-/// Ticks since boot or so, as the kernel keeps them with sockets (`tcp_jiffies32`).
-#[inline(always)]
-pub fn ticks() -> u32 {
-    // SAFETY: takes no arguments.
-    unsafe { bpf_jiffies64() as u32 }
-}
-
 /// The socket behind the first of a function's arguments.
 #[inline(always)]
 pub fn sock_of(socket: *const Socket) -> Typed<Sock> {
@@ -337,13 +323,6 @@ pub fn current() -> Typed<Task> {
     // SAFETY: takes no arguments.
     let task = unsafe { generated::bpf_get_current_task() } as *const Task;
     Typed(task)
-}
-
-/// Now, on the monotonic clock.
-#[inline(always)]
-pub fn now_ns() -> u64 {
-    // SAFETY: takes no arguments.
-    unsafe { bpf_ktime_get_ns() }
 }
 
 /// The TCP half of a socket; its pointer is null for any other.

@@ -5,7 +5,7 @@
 //! leaves out are taken when their system call returns, by what that tells: its arguments and its result.
 
 use crate::{
-    call, datagrams,
+    arrival, call, datagrams,
     kernel::{File, RECEIVE_ARITY, Typed, opaque, sock_of, socket_of},
     socket_life,
     stream::{self, Lane},
@@ -42,8 +42,8 @@ macro_rules! entries {
 entries! {
     kprobe_socket_send_begin: does stream::send_begins, notes "socket_send" [0, 1, 2];
     kprobe_socket_send_begin6: does stream::send_begins, notes "socket_send6" [0, 1, 2];
-    kprobe_socket_receive_begin: does stream::receive_begins, notes "socket_receive" [0, 1, 3];
-    kprobe_socket_receive_begin6: does stream::receive_begins, notes "socket_receive6" [0, 1, 3];
+    kprobe_socket_receive_begin: does arrival::receive_begins, notes "socket_receive" [0, 1, 3];
+    kprobe_socket_receive_begin6: does arrival::receive_begins, notes "socket_receive6" [0, 1, 3];
     noted_socket_sendpage: notes "socket_sendpage" [0, 1, 4];
     noted_socket_accept: notes "socket_accept" [0, 1, 2];
     noted_socket_splice: notes "socket_splice" [0, 1, 2];

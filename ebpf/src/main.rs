@@ -9,8 +9,11 @@
 
 mod adding;
 mod adoption;
+mod arrival;
+mod clock;
 mod content;
 mod datagrams;
+mod exclusion;
 mod history;
 mod kernel;
 mod listeners;
@@ -26,4 +29,5 @@ mod stream;
 mod unix_io;
 mod unix_life;
 mod unix_name;
+mod wanted;
 mod watch;

@@ -1,12 +1,13 @@
 //! Attach family: processes starting and ending.
 
 use crate::{
-    datagrams,
+    clock::now_ns,
+    datagrams, exclusion,
     kernel::{
         BPRM_FILENAME, Program, SIGNAL_LIVE, TASK_PARENT, TASK_PID, TASK_SIGNAL,
-        TASK_START_BOOTTIME, TASK_TGID, Task, TracepointContext, Typed, now_ns, reads_kernel,
+        TASK_START_BOOTTIME, TASK_TGID, Task, TracepointContext, Typed, reads_kernel,
     },
-    output, watch,
+    output,
 };
 use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_probe_read_kernel_str,
@@ -53,7 +54,7 @@ pub fn process_fork(ctx: TracepointContext) -> i32 {
     // New threads come by here too.
     if TASK_PID.load(child) == TASK_TGID.load(child) {
         let record = started(child, CAUSE_FORK);
-        watch::excluded_forks(record.parent_pid, record.pid);
+        exclusion::forks(record.parent_pid, record.pid);
         output::submit(PROCESS_STARTED, record);
     }
     0
@@ -74,7 +75,7 @@ pub fn process_exec(ctx: TracepointContext) -> i32 {
     run.execs = run.execs.wrapping_sub(1);
     datagrams::ended(run);
     let mut record = started(task, CAUSE_EXEC);
-    watch::excluded_ends(record.pid);
+    exclusion::ends(record.pid);
     let file = BPRM_FILENAME.load(Typed::<Program>(ctx.arg(2)));
     if reads_kernel() {
         // SAFETY: the helper checks the address and ends the string inside the buffer.
@@ -106,7 +107,7 @@ pub fn process_exit(ctx: TracepointContext) -> i32 {
     // Threads end one by one; `live` has already been counted down for this one.
     if SIGNAL_LIVE.load(TASK_SIGNAL.load(task)) == 0 {
         datagrams::ended(datagrams::run(task));
-        watch::excluded_ends(TASK_TGID.load(task));
+        exclusion::ends(TASK_TGID.load(task));
         output::submit(
             PROCESS_ENDED,
             ProcessEnded {

@@ -5,6 +5,7 @@
 //! them and TCP: so what is counted, and seen, is what the process sent and received.
 
 use crate::{
+    arrival,
     kernel::{Typed, sock_of, socket_of, word},
     stream::{self, Lane},
     watch,
@@ -50,13 +51,13 @@ pub fn socket_send6(ctx: FExitContext) -> i32 {
 
 #[fentry(function = "inet_recvmsg")]
 pub fn socket_receive_begin(ctx: FEntryContext) -> i32 {
-    stream::receive_begins(sock_of(ctx.arg(0)));
+    arrival::receive_begins(sock_of(ctx.arg(0)));
     0
 }
 
 #[fentry(function = "inet6_recvmsg")]
 pub fn socket_receive_begin6(ctx: FEntryContext) -> i32 {
-    stream::receive_begins(sock_of(ctx.arg(0)));
+    arrival::receive_begins(sock_of(ctx.arg(0)));
     0
 }
 

@@ -1,9 +1,9 @@
 //! Attach family: connections opening, closing, retransmitting.
 
 use crate::{
-    kernel::{
-        ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, TracepointContext, Typed, now_ns, word,
-    },
+    clock::now_ns,
+    exclusion,
+    kernel::{ACCEPT_ARITY, SOCK_ERROR, SOCK_SHUTDOWN, Sock, TracepointContext, Typed, word},
     listeners, mark, output, sequence,
     state::{CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, LISTEN, SHUTDOWN_MASK, SYN_RECV, SYN_SENT},
     watch::{self, Followed},
@@ -193,7 +193,7 @@ fn closed(sock: Typed<Sock>) {
 #[inline(always)]
 fn closed_unknown(sock: Typed<Sock>) {
     // Marks in a table have no id for what has no slot.
-    if cfg!(feature = "fallback") || watch::is_excluded(sock) {
+    if cfg!(feature = "fallback") || exclusion::is_excluded(sock) {
         return;
     }
     let record = Closed {
@@ -216,7 +216,7 @@ fn tcp_ends(sock: Typed<Sock>, slot: &mut Slot) {
 #[inline(always)]
 pub fn excluded(sock: Typed<Sock>, slot: &mut Slot) {
     ends(sock, slot);
-    watch::exclude(sock);
+    exclusion::exclude(sock);
 }
 
 /// The end of a connection that is followed.

@@ -1,19 +1,16 @@
 //! Stream: counts the bytes of one call on a stream socket, and tells the agent of it.
 
 use crate::{
+    arrival,
+    clock::now_ns,
     content::{self, Content, Elsewhere},
-    history,
-    kernel::{
-        LAST_DATA_TICKS, Sock, TCP_CLOCK_NS, TCP_NEXT_SEQUENCE, TCP_READ_SEQUENCE, TICK_NS,
-        TcpSock, Typed, now_ns, reads_kernel, tcp, ticks,
-    },
-    output, sequence, socket_life, unix_name,
+    exclusion, history,
+    kernel::{Sock, Typed, reads_kernel, tcp},
+    output, sequence, socket_life, unix_name, wanted,
     watch::{self, Adopted, Before, Followed, Sight},
 };
-use core::ptr;
 use sockmeter_abi::{
-    CAPTURE_EXCLUDED, CAPTURE_TAIL_BYTES, CAPTURE_WINDOW_BYTES, HEAD_BYTES, HEAD_WINDOW_BYTES,
-    LEVEL_COUNTS, LEVEL_FULL, RECEIVE, TRANSMIT,
+    CAPTURE_EXCLUDED, LEVEL_COUNTS, RECEIVE, TRANSMIT,
     field::LOSS_NO_SLOT_BYTES,
     record::{
         ORIGIN_ADOPTED, ORIGIN_SEEN, PLACE_AFTER_END, PLACE_IN_ORDER, PLACE_OVERTAKES, ROLE_SERVER,
@@ -42,9 +39,6 @@ pub const MSG_TRUNC: i32 = 0x20;
 const MSG_ERRQUEUE: i32 = 0x2000;
 const MSG_SENDPAGE_NOTLAST: i32 = 0x20000;
 
-/// The earliest of the timers that read TCP's clock: that of delayed acknowledgements (`TCP_DELACK_MIN`).
-const DELAYED_ACK_NS: u64 = 40_000_000;
-
 /// A send call begins: a response's first byte is its time, and until its record is written what is received
 /// on the connection has overtaken it.
 #[inline(always)]
@@ -53,37 +47,9 @@ pub fn send_begins(sock: Typed<Sock>) {
         // SAFETY: a live map value. Two threads that send on one socket may overwrite each other's
         // time; the later one is then taken for both.
         let slot = unsafe { &mut *slot };
-        turn(slot, TRANSMIT);
+        wanted::turn(slot, TRANSMIT);
         slot.send_turn = slot.turns;
         slot.send_began_ns = now_ns();
-    }
-}
-
-/// A receive call begins: what waits now came when TCP's clock was last read. The call itself will read it again
-/// (`tcp_rcv_space_adjust`).
-#[inline(always)]
-pub fn receive_begins(sock: Typed<Sock>) {
-    let tcp = tcp(sock);
-    if tcp.0.is_null() || !TCP_CLOCK_NS.present() {
-        return;
-    }
-    // Nothing waits: nothing is noted either, as a call takes what one before it noted.
-    if TCP_NEXT_SEQUENCE.load(tcp) == TCP_READ_SEQUENCE.load(tcp) {
-        return;
-    }
-    if let Some(Followed { slot, .. }) = watch::followed(sock) {
-        // SAFETY: a live map value.
-        unsafe { (*slot).arrived_ns = TCP_CLOCK_NS.load(tcp) };
-    }
-}
-
-/// Counts it when the direction turns.
-#[inline(always)]
-fn turn(slot: &mut Slot, direction: usize) {
-    if slot.turns == 0 || slot.direction != direction as u8 {
-        slot.turns = slot.turns.wrapping_add(1);
-        slot.direction = direction as u8;
-        slot.turn_position = slot.bytes[direction];
     }
 }
 
@@ -237,7 +203,7 @@ fn segment(lane: Lane, sock: Typed<Sock>, call: Call, content: impl Content) {
             // The bytes of multipath TCP go over sockets of the kernel's own, which no process calls.
             if watch::is_multipath(sock)
                 && let Some(pid) = watch::current_pid()
-                && !watch::excludes(pid)
+                && !exclusion::excludes(pid)
             {
                 output::lost(LOSS_NO_SLOT_BYTES, length as u64);
             }
@@ -249,7 +215,7 @@ fn segment(lane: Lane, sock: Typed<Sock>, call: Call, content: impl Content) {
             };
             match adopt(lane, sock, pid, direction, length as u32) {
                 Some(followed) => followed,
-                None if watch::is_excluded(sock) => return,
+                None if exclusion::is_excluded(sock) => return,
                 None => return output::lost(LOSS_NO_SLOT_BYTES, length as u64),
             }
         }
@@ -275,11 +241,11 @@ fn segment(lane: Lane, sock: Typed<Sock>, call: Call, content: impl Content) {
                 // that was missed.
                 let noted_ns = core::mem::take(&mut slot.arrived_ns);
                 let waited_ns = if missed { 0 } else { noted_ns };
-                arrived_ns = arrival_ns(tcp, waited_ns, time_ns);
+                arrived_ns = arrival::time_ns(tcp, waited_ns, time_ns);
             }
         }
     }
-    let wanted = wanted_bytes(slot, direction, length as u64, level);
+    let wanted = wanted::bytes(slot, direction, length as u64, level);
     if wanted == CAPTURE_EXCLUDED {
         socket_life::excluded(sock, slot);
         return;
@@ -318,50 +284,10 @@ fn told(slot: &mut Slot, direction: usize) {
     // SAFETY: fields of a live map value.
     unsafe {
         if direction == RECEIVE {
-            ptr::addr_of_mut!(slot.is_receiving).write_volatile(0);
+            (&raw mut slot.is_receiving).write_volatile(0);
         } else {
-            ptr::addr_of_mut!(slot.send_began_ns).write_volatile(0);
+            (&raw mut slot.send_began_ns).write_volatile(0);
         }
-    }
-}
-
-/// How many bytes of the next call in a direction the agent wants to see.
-#[inline(always)]
-fn wanted_bytes(slot: &mut Slot, direction: usize, length: u64, level: u32) -> u32 {
-    let mut default = output::capture_bytes_default();
-    let (mut window_bytes, mut tail_bytes) = (CAPTURE_WINDOW_BYTES, CAPTURE_TAIL_BYTES);
-    if level != LEVEL_FULL {
-        default = default.min(HEAD_BYTES);
-        (window_bytes, tail_bytes) = (HEAD_WINDOW_BYTES, 0);
-    }
-    let position = slot.bytes[direction];
-    if direction == RECEIVE {
-        turn(slot, direction);
-    } else if slot.send_began_ns == 0 {
-        // Others turned when they began.
-        turn(slot, direction);
-        slot.send_turn = slot.turns;
-    }
-    if slot.direction == direction as u8 && position - slot.turn_position >= window_bytes {
-        default = default.min(tail_bytes);
-    }
-    // Words that the agent may be writing: each is read once.
-    // SAFETY: fields of a live map value.
-    let (steered, skip_until, bytes) = unsafe {
-        (
-            ptr::addr_of!(slot.steered).read_volatile(),
-            ptr::addr_of!(slot.skip_until[direction]).read_volatile(),
-            ptr::addr_of!(slot.capture_bytes[direction]).read_volatile(),
-        )
-    };
-    if steered != slot.connection {
-        default
-    } else if bytes == CAPTURE_EXCLUDED {
-        CAPTURE_EXCLUDED
-    } else if position + length <= skip_until {
-        0
-    } else {
-        bytes.min(default)
     }
 }
 
@@ -471,31 +397,4 @@ fn adopt(
         }
     }
     Some(followed)
-}
-
-/// When data last came into the socket; zero if that is not known. `waited_ns`: when what waited at the call's
-/// beginning came, zero if nothing did.
-///
-/// TCP's clock is exact, but besides by packets it is read anew by timers. The kernel also keeps the tick of the last
-/// data: where the two differ although a timer can have run, the tick is right. (Before, the tick is not to be
-/// trusted: in a virtual machine that had to wait for its processor, ticks lag behind.)
-#[inline(always)]
-fn arrival_ns(tcp: Typed<TcpSock>, waited_ns: u64, time_ns: u64) -> u64 {
-    if !TCP_CLOCK_NS.present() || !LAST_DATA_TICKS.present() {
-        return 0;
-    }
-    let clock_ns = if waited_ns == 0 {
-        // The process waited for the data.
-        TCP_CLOCK_NS.load(tcp)
-    } else {
-        waited_ns
-    };
-    let tick_ns = TICK_NS.load();
-    let age_ns = u64::from(ticks().wrapping_sub(LAST_DATA_TICKS.load(tcp))) * tick_ns;
-    // Both ends of the age are cut to ticks, so it may be one less.
-    if age_ns + tick_ns >= DELAYED_ACK_NS && clock_ns + age_ns > time_ns + tick_ns {
-        time_ns - age_ns
-    } else {
-        clock_ns
-    }
 }

@@ -11,6 +11,7 @@ mod number;
 mod registers;
 
 use crate::{
+    arrival,
     content::Named,
     kernel::{
         FILE_TABLE_FILES, FILE_TABLE_LENGTH, FILES_TABLE, File, Sock, TASK_FILES, Typed, current,
@@ -167,7 +168,7 @@ fn begins(kind: Kind, registers: Registers) {
     // Without room the bytes are found by TCP's own numbers at the next call.
     let _ = SYSCALLS.insert(bpf_get_current_pid_tgid(), call, 0);
     if direction == RECEIVE {
-        stream::receive_begins(sock);
+        arrival::receive_begins(sock);
     } else {
         stream::send_begins(sock);
     }

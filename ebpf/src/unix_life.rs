@@ -4,7 +4,8 @@
 //! which are not followed: they are no streams.
 
 use crate::{
-    kernel::{SOCK_STATE, Sock, Socket, Typed, UNIX_ACCEPT_ARITY, now_ns, sock_of, word},
+    clock::now_ns,
+    kernel::{SOCK_STATE, Sock, Socket, Typed, UNIX_ACCEPT_ARITY, sock_of, word},
     socket_life,
     state::CLOSE,
     unix_name,

@@ -1,6 +1,7 @@
 //! Watch: which processes and connections are followed, and how much of each call is copied.
 
 use crate::{
+    exclusion,
     kernel::{
         SOCK_FAMILY, SOCK_LOCAL_PORT, SOCK_LOCAL_V4, SOCK_LOCAL_V6, SOCK_PROTOCOL,
         SOCK_REMOTE_PORT, SOCK_REMOTE_V4, SOCK_REMOTE_V6, SOCK_TYPE, Sock, Typed,
@@ -13,11 +14,11 @@ use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     helpers::bpf_get_current_pid_tgid,
     macros::map,
-    maps::{Array, HashMap, Stack},
+    maps::{Array, Stack},
 };
 use core::{mem::offset_of, ptr};
 use sockmeter_abi::{
-    ARMED_WITH_UNIX, CONNECTIONS_MAX_DEFAULT, EXCLUDED_PROCESSES_MAX, LEVEL_SHIFT,
+    ARMED_WITH_UNIX, CONNECTIONS_MAX_DEFAULT, LEVEL_SHIFT,
     field::LOSS_NO_SLOT,
     record::{Endpoints, TRANSPORT_TCP, TRANSPORT_UNIX},
     slot::{PHASE_ABANDONED, PHASE_FREE, PHASE_OPEN, Slot},
@@ -49,14 +50,6 @@ static SLOTS: Array<Slot> = Array::with_max_entries(CONNECTIONS_MAX_DEFAULT, BPF
 /// last is used next, so that a few connections touch little memory.
 #[map]
 static FREE_SLOTS: Stack<u32> = Stack::with_max_entries(CONNECTIONS_MAX_DEFAULT, 0);
-
-/// Whether any process is excluded. Frozen, so that programs without exclusions do not have what is for them.
-#[unsafe(no_mangle)]
-static EXCLUDES: Global<u32> = Global::new(0);
-
-/// Processes (thread groups) whose sockets are not followed. The agent adds them; the loader sets the size.
-#[map]
-static EXCLUDED: HashMap<u32, u32> = HashMap::with_max_entries(EXCLUDED_PROCESSES_MAX, 0);
 
 /// A socket that is followed.
 #[derive(Clone, Copy)]
@@ -150,51 +143,6 @@ pub fn sight(sock: Typed<Sock>) -> Sight {
     }
 }
 
-/// Whether a socket is an excluded process's.
-#[inline(always)]
-pub fn is_excluded(sock: Typed<Sock>) -> bool {
-    EXCLUDES.load() != 0 && matches!(sight(sock), Sight::Excluded)
-}
-
-/// Lets go of a socket for good. Its slot, if it has one, is given back when the socket is: other CPUs may be using it.
-#[inline(always)]
-pub fn exclude(sock: Typed<Sock>) {
-    let mark = mark::find(sock);
-    if !mark.is_null() {
-        // SAFETY: not null, so a live value.
-        unsafe { (*mark).slot |= EXCLUDED_MARK };
-    }
-}
-
-/// Whether a process's sockets are not followed.
-#[inline(always)]
-pub fn excludes(pid: u32) -> bool {
-    EXCLUDES.load() != 0 && EXCLUDED.get_ptr(pid).is_some()
-}
-
-/// A process began: its parent runs the same program.
-#[inline(always)]
-pub fn excluded_forks(parent_pid: u32, pid: u32) {
-    if EXCLUDES.load() == 0 {
-        return;
-    }
-    if EXCLUDED.get_ptr(parent_pid).is_some() {
-        // Without room its connections are followed, and the agent does not look at them.
-        let _ = EXCLUDED.insert(pid, 1, 0);
-    } else {
-        // The agent may have been late with one that had the pid before.
-        let _ = EXCLUDED.remove(pid);
-    }
-}
-
-/// A process ended, or runs another program, of which nothing is known yet.
-#[inline(always)]
-pub fn excluded_ends(pid: u32) {
-    if EXCLUDES.load() != 0 {
-        let _ = EXCLUDED.remove(pid);
-    }
-}
-
 /// Whether a socket is a TCP socket.
 #[inline(always)]
 pub fn is_tcp(sock: Typed<Sock>) -> bool {
@@ -231,9 +179,9 @@ pub fn followed(sock: Typed<Sock>) -> Option<Followed> {
 /// the connection id. Nothing when all slots are taken, which is counted.
 #[inline(always)]
 pub fn follow(sock: Typed<Sock>, pid: u32) -> Option<Followed> {
-    if excludes(pid) {
+    if exclusion::excludes(pid) {
         mark::make(sock, ptr::null());
-        exclude(sock);
+        exclusion::exclude(sock);
         return None;
     }
     let mark = mark::make(sock, ptr::null());
@@ -274,9 +222,9 @@ pub fn follow(sock: Typed<Sock>, pid: u32) -> Option<Followed> {
 /// in it that is complete, so one of them succeeds and all use that slot.
 #[inline(always)]
 pub fn adopt(sock: Typed<Sock>, before: Before) -> Option<Adopted> {
-    if excludes(before.pid) {
+    if exclusion::excludes(before.pid) {
         mark::make(sock, ptr::null());
-        exclude(sock);
+        exclusion::exclude(sock);
         return None;
     }
     let Ok(Some(index)) = FREE_SLOTS.pop() else {
