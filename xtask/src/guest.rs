@@ -64,6 +64,8 @@ pub struct Guest {
     pub in_turn: bool,
     /// No other guest runs beside it.
     pub alone: bool,
+    /// Its first process is systemd, of a package or the host's, which starts nothing but what the command tells it to.
+    pub systemd: bool,
     /// One processor whose clock counts its instructions, a nanosecond each: what a process costs repeats from boot to
     /// boot. Real time means nothing in it.
     pub counted: bool,
@@ -149,6 +151,7 @@ impl Guest {
             cpus: 2,
             in_turn: false,
             alone: false,
+            systemd: false,
             counted: false,
             limit: Duration::from_secs(180),
             packages: Vec::new(),
@@ -178,11 +181,8 @@ impl Guest {
             prepare_in_turn(self.arch, &self.kernel, &self.packages, Install::Refused)?;
         let folder = new_run_folder()?;
         let initramfs = folder.join("initramfs");
-        std::fs::write(
-            &initramfs,
-            initramfs::build(self.arch, &kernel, &packages, &self.command)?,
-        )
-        .with_context(|| format!("cannot write {}; is the disk full?", initramfs.display()))?;
+        std::fs::write(&initramfs, initramfs::build(self, &kernel, &packages)?)
+            .with_context(|| format!("cannot write {}; is the disk full?", initramfs.display()))?;
         let started = Instant::now();
         let machine = self.boot(&kernel.vmlinux, &initramfs, &folder, turn.place)?;
         Ok(Running {

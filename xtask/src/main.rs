@@ -245,6 +245,7 @@ fn run_guest(flags: GuestFlags) -> Result<u8> {
         cpus: flags.cpus,
         in_turn: false,
         alone: false,
+        systemd: false,
         counted: flags.counted,
         limit: Duration::from_secs(flags.limit_seconds),
         packages: flags.package,

@@ -1,8 +1,16 @@
-//! The Debian package: what it installs, that its service's command works, and that it goes again. The script is
+//! The Debian package: what it installs, that its service works under systemd, and that it goes again. The script is
 //! `tests/guest/package.sh`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use crate::checks::Checks;
 use crate::scenario::Scenario;
+
+/// Users that systemd makes up (`DynamicUser=` in systemd.exec(5)).
+const DYNAMIC_USERS: RangeInclusive<u32> = 61184..=65519;
+/// `CAP_DAC_READ_SEARCH` and `CAP_SYS_PTRACE` (`include/uapi/linux/capability.h`): what names new processes.
+const CAPABILITIES_AFTER_START: u64 = 1 << 2 | 1 << 19;
 
 fn scenario() -> Scenario {
     Scenario::of("package")
@@ -77,18 +85,83 @@ fn systemd_understands_the_unit() {
     });
 }
 
+/// What systemd said of the service when the script called that `name`.
+fn state(scenario: &Scenario, name: &str) -> BTreeMap<String, String> {
+    let text = scenario.text(&format!("{name}.state"));
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    pairs
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
 #[test]
-fn its_command_runs_with_the_rights_of_the_unit_and_counts() {
+fn its_installation_starts_the_service_and_its_removal_ends_it() {
     let scenario = scenario();
     let mut checks = Checks::default();
-    checks.equal("ready", scenario.number("ready.status"), 200.0);
-    let process = scenario.text("process");
-    let of = |key: &str| {
-        let line = process.lines().find_map(|line| line.strip_prefix(key));
-        line.unwrap_or_default().trim().to_owned()
-    };
-    checks.equal("users", of("Uid:").as_str(), "65534\t65534\t65534\t65534");
-    checks.equal("no new privileges", of("NoNewPrivs:").as_str(), "1");
+    // Of the unit and its process; how that ended, and with which exit code.
+    let running = ["active", "running", "success", "0"];
+    for (name, want, starts) in [
+        ("installed", running, "0"),
+        ("restarted", running, "0"),
+        ("killed", running, "1"),
+        // Started again it would refuse them again.
+        ("refused", ["failed", "failed", "exit-code", "2"], "0"),
+        ("mended", running, "0"),
+        ("removed", ["inactive", "dead", "success", "0"], "0"),
+    ] {
+        let state = state(&scenario, name);
+        let keys = [
+            "ActiveState",
+            "SubState",
+            "Result",
+            "ExecMainStatus",
+            "NRestarts",
+        ];
+        for (key, want) in keys.into_iter().zip(want.into_iter().chain([starts])) {
+            let got = state.get(key).map(String::as_str);
+            checks.equal(&format!("{name}, {key}"), got, Some(want));
+        }
+    }
+    let pids = ["installed", "restarted", "killed", "mended"];
+    let pids: BTreeSet<_> = pids
+        .map(|name| state(&scenario, name).remove("MainPID"))
+        .into();
+    checks.equal("processes", pids.len(), 4);
+    let command = scenario.text("command");
+    let unit = scenario.text("unit");
+    let start = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart="));
+    checks.equal("command", Some(command.trim()), start);
+}
+
+#[test]
+fn the_service_has_the_rights_of_the_unit_and_counts() {
+    let scenario = scenario();
+    let mut checks = Checks::default();
+    for (thread, capabilities) in [("main", 0), ("pipeline", CAPABILITIES_AFTER_START)] {
+        let status = scenario.text(thread);
+        let of = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key));
+            line.unwrap_or_default().trim().to_owned()
+        };
+        let users = of("Uid:");
+        for user in users.split('\t').map(str::parse) {
+            let is_made_up = user.is_ok_and(|user| DYNAMIC_USERS.contains(&user));
+            checks.that(is_made_up, || format!("{thread}: users: {users}"));
+        }
+        let mut equal = |key: &str, want: u64, radix| {
+            let got = u64::from_str_radix(&of(key), radix);
+            checks.equal(&format!("{thread}: {key}"), got, Ok(want));
+        };
+        equal("CapPrm:", capabilities, 16);
+        equal("CapEff:", capabilities, 16);
+        equal("NoNewPrivs:", 1, 10);
+        // SECCOMP_MODE_FILTER: the unit's filter, and the agent's own.
+        equal("Seccomp:", 2, 10);
+    }
+    let health = scenario.json("health");
+    checks.equal("health", health["status"].as_str(), Some("ok"));
     let requests = scenario.number("requests");
     checks.equal("requests that nginx logged", requests, 5.0);
     let counted = scenario.scrape("served").sum(
@@ -96,7 +169,6 @@ fn its_command_runs_with_the_rights_of_the_unit_and_counts() {
         &[("service_name", "nginx")],
     );
     checks.equal("requests that were counted", counted, requests);
-    checks.equal("exit code", scenario.number("agent.code"), 0.0);
 }
 
 #[test]

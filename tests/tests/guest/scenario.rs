@@ -199,6 +199,7 @@ fn boot(name: &str) -> Result<Outcome, String> {
     let says = |words: &str| script.lines().any(|line| line == words);
     guest.in_turn = says("# Processors: in turn.");
     guest.alone = says("# Guests: no other.");
+    guest.systemd = says("# First process: systemd.");
     run(name, &mut guest)
 }
 

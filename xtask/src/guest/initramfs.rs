@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::Guest;
 use super::cpio::Archive;
 use super::kernel::Kernel;
 use crate::arch::Arch;
@@ -29,19 +30,17 @@ const APPLETS: [&str; 11] = [
 const LOWER: &str = "/lower";
 
 /// The archive for one run.
-pub(crate) fn build(
-    arch: Arch,
-    kernel: &Kernel,
-    packages: &Path,
-    command: &str,
-) -> Result<Vec<u8>> {
+pub(crate) fn build(guest: &Guest, kernel: &Kernel, packages: &Path) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for folder in [
         "bin", "dev", "job", "layers", "lower", "modules", "new", "proc", "sys", "upper",
     ] {
         archive.folder(folder);
     }
-    archive.file("bin/busybox", &std::fs::read(busybox(arch, packages)?)?);
+    archive.file(
+        "bin/busybox",
+        &std::fs::read(busybox(guest.arch, packages)?)?,
+    );
     for applet in APPLETS {
         archive.link(&format!("bin/{applet}"), "busybox");
     }
@@ -56,9 +55,9 @@ pub(crate) fn build(
     archive.file("job/stage2", include_bytes!("stage2.sh"));
     archive.file(
         "job/settings",
-        settings(arch, &paths::checkout(), &[&kernel.tree, packages])?.as_bytes(),
+        settings(guest, &paths::checkout(), &[&kernel.tree, packages])?.as_bytes(),
     );
-    archive.file("job/command", command.as_bytes());
+    archive.file("job/command", guest.command.as_bytes());
     Ok(archive.finish())
 }
 
@@ -73,7 +72,7 @@ fn busybox(arch: Arch, packages: &Path) -> Result<PathBuf> {
 }
 
 /// Shell variables that both scripts read.
-fn settings(arch: Arch, checkout: &Path, layers: &[&Path]) -> Result<String> {
+fn settings(guest: &Guest, checkout: &Path, layers: &[&Path]) -> Result<String> {
     let layers: Vec<String> = layers
         .iter()
         .map(|layer| format!("{LOWER}{}", layer.display()))
@@ -90,11 +89,12 @@ fn settings(arch: Arch, checkout: &Path, layers: &[&Path]) -> Result<String> {
     let in_tmp = [checkout, &paths::cargo_target()]
         .iter()
         .any(|path| path.starts_with("/tmp"));
-    let keep_tmp = if in_tmp { "yes" } else { "no" };
+    let word = |is: bool| if is { "yes" } else { "no" };
+    let (keep_tmp, systemd) = (word(in_tmp), word(guest.systemd));
     let layers = layers.join(":");
     Ok(format!(
-        "LAYERS='{layers}'\nKEEP_TMP={keep_tmp}\nCHECKOUT='{checkout_text}'\nCODE_PORT={}\n",
-        arch.code_port()
+        "LAYERS='{layers}'\nKEEP_TMP={keep_tmp}\nCHECKOUT='{checkout_text}'\nSYSTEMD={systemd}\nCODE_PORT={}\n",
+        guest.arch.code_port()
     ))
 }
 
@@ -102,29 +102,25 @@ fn settings(arch: Arch, checkout: &Path, layers: &[&Path]) -> Result<String> {
 mod tests {
     use super::*;
 
+    fn settings_of(checkout: &str, layers: &[&Path]) -> Result<String> {
+        settings(&Guest::new("true"), Path::new(checkout), layers)
+    }
+
     #[test]
     fn layers_are_found_among_the_hosts_files() {
-        let text = settings(
-            Arch::X86_64,
-            Path::new("/src/it"),
-            &[Path::new("/k"), Path::new("/p")],
-        )
-        .unwrap();
+        let text = settings_of("/src/it", &[Path::new("/k"), Path::new("/p")]).unwrap();
         assert!(text.contains("LAYERS='/lower/k:/lower/p'"), "{text}");
         assert!(text.contains("CHECKOUT='/src/it'"), "{text}");
     }
 
     #[test]
     fn a_checkout_in_tmp_stays_visible() {
-        assert!(
-            settings(Arch::X86_64, Path::new("/tmp/it"), &[])
-                .unwrap()
-                .contains("KEEP_TMP=yes")
-        );
+        let text = settings_of("/tmp/it", &[]).unwrap();
+        assert!(text.contains("KEEP_TMP=yes"), "{text}");
     }
 
     #[test]
     fn a_path_that_mount_would_split_is_refused() {
-        assert!(settings(Arch::X86_64, Path::new("/src/a:b"), &[]).is_err());
+        assert!(settings_of("/src/a:b", &[]).is_err());
     }
 }
