@@ -2,6 +2,7 @@
 
 mod matrix;
 
+use std::ffi::OsStr;
 use std::process::{Command, ExitStatus};
 
 use anyhow::{Context, Result};
@@ -26,10 +27,12 @@ const PACKAGE_VARIABLE: &str = "SOCKMETER_DEB";
 /// The tests of that.
 const PACKAGE: &str = "package";
 
-/// Ways of attaching that the usual kernel does not need, and is made to take for the HTTP tests.
+/// What cargo's runners call the tests in guests.
+const GUEST_TESTS: [&str; 3] = ["--workspace", "--test", "guest"];
+
+/// Ways of attaching that the usual kernel does not need, and is made to take for these scenarios.
 const OTHER_WAYS: [&str; 2] = ["kprobe", "tracepoint"];
-/// Those tests.
-const HTTP: &str = "requests::";
+const SCENARIOS_OF_WAYS: [&str; 2] = ["requests", "io"];
 
 /// The same in aarch64 guests.
 pub const AARCH64_AGENT_VARIABLE: &str = "SOCKMETER_AGENT_AARCH64";
@@ -71,10 +74,10 @@ fn all(install: Install, filter: Option<&str>, kernel: Option<&str>) -> Result<u
     }
     for way in OTHER_WAYS {
         let tests = phase(
-            &format!("running the HTTP tests with --probes {way}"),
+            &format!("running the tests of HTTP and of the I/O paths with --probes {way}"),
             || {
-                let selection = ["--workspace", "--test", "guest"];
-                status(tester(&selection, &[HTTP]).env(PROBES_VARIABLE, way))
+                let filters = of_scenarios(&SCENARIOS_OF_WAYS);
+                status(tester(&GUEST_TESTS, &filters).env(PROBES_VARIABLE, way))
             },
         )?;
         if tests != 0 {
@@ -109,9 +112,17 @@ pub fn aarch64(install: Install) -> Result<u8> {
     })
 }
 
+/// Filters for scenarios and all tests that look at them.
+fn of_scenarios(scenarios: &[&str]) -> Vec<String> {
+    let filters = scenarios
+        .iter()
+        .flat_map(|name| [format!("scenarios::{name}"), format!("{name}::")]);
+    filters.collect()
+}
+
 /// Runs tests of what is selected. nextest runs each test in a process of its own and says more; cargo's own runner
 /// does as well.
-fn tester(selection: &[&str], filters: &[&str]) -> Command {
+fn tester(selection: &[&str], filters: &[impl AsRef<OsStr>]) -> Command {
     let nextest = output(Command::new("cargo-nextest").args(["nextest", "--version"])).is_ok();
     let mut command = command();
     command.args(if nextest {

@@ -1,11 +1,12 @@
 //! The same tests on several kernels. What a kernel does otherwise shows in HTTP over TCP and in the I/O paths, so on
 //! other kernels than the usual one only those run; a kernel that Debian does not have is skipped, and said to be.
 
+use std::ffi::OsStr;
 use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{KERNEL_VARIABLE, all, status, tester};
+use super::{GUEST_TESTS, KERNEL_VARIABLE, all, of_scenarios, status, tester};
 use crate::arch::Arch;
 use crate::guest::{self, Absent, DEFAULT_KERNEL};
 use crate::kernels::{Page, is_to_write};
@@ -136,20 +137,14 @@ fn on_other(kernel: &str, install: Install, filter: Option<&str>) -> Result<Ran>
 
 /// Scenarios on this kernel, two guests at a time.
 fn several(kernel: &str, scenarios: &[&str]) -> Result<(String, bool, f64)> {
-    let filters = scenarios
-        .iter()
-        .flat_map(|name| [format!("scenarios::{name}"), format!("{name}::")]);
-    let filters: Vec<String> = filters.collect();
-    let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
-    one(kernel, &scenarios.join(", "), &filters)
+    one(kernel, &scenarios.join(", "), &of_scenarios(scenarios))
 }
 
 /// The guest tests with one of `filters` in their name, on this kernel.
-fn one(kernel: &str, name: &str, filters: &[&str]) -> Result<(String, bool, f64)> {
+fn one(kernel: &str, name: &str, filters: &[impl AsRef<OsStr>]) -> Result<(String, bool, f64)> {
     let started = Instant::now();
     let passed = phase(&format!("kernel {kernel}: {name}"), || {
-        let selection = ["--workspace", "--test", "guest"];
-        status(tester(&selection, filters).env(KERNEL_VARIABLE, kernel))
+        status(tester(&GUEST_TESTS, filters).env(KERNEL_VARIABLE, kernel))
     })? == 0;
     Ok((name.to_owned(), passed, started.elapsed().as_secs_f64()))
 }
