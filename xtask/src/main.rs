@@ -58,9 +58,10 @@ enum Chore {
     Guest(GuestFlags),
     /// Run every test, those in guests included.
     ///
-    /// On other kernels than 6.1 run those of HTTP and of the I/O paths, and what `sockmeter check` finds
-    /// there is compared with docs/kernels.md; with a filter, the guest tests that it selects. A kernel that
-    /// Debian does not have is skipped, and named at the end.
+    /// Those of HTTP and of the I/O paths run three times: with programs that are attached as is best, by
+    /// kprobes, and by tracepoints. On other kernels than 6.1 they run once, and what `sockmeter check`
+    /// finds there is compared with docs/kernels.md; with a filter, the guest tests that it selects. A kernel
+    /// that Debian does not have is skipped, and named at the end.
     #[command(after_help = "Example: cargo xtask test --kernels 6.12,newest")]
     Test {
         #[command(flatten)]
