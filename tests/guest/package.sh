@@ -20,10 +20,16 @@ state() {
 is_ready() { wait_for 60 "the agent to be ready" curl -fsS "$METRICS/health/ready"; }
 
 wait_for 60 "systemd" systemctl show -P Version
-# Of the unit everything but what has to run before: this host starts nothing, and its log is read from a file.
+# Of the unit everything but what has to run before: this host starts nothing. Its log is read from a file, and how each of
+# its processes ended is noted.
 mkdir -p /run/systemd/system/sockmeter.service.d
-printf '[Unit]\nDefaultDependencies=no\n[Service]\nStandardError=append:%s\n' "$OUT/agent.log" \
-  >/run/systemd/system/sockmeter.service.d/guest.conf
+cat >/run/systemd/system/sockmeter.service.d/guest.conf <<END
+[Unit]
+DefaultDependencies=no
+[Service]
+StandardError=append:$OUT/agent.log
+ExecStopPost=+/bin/sh -c 'echo \$\$SERVICE_RESULT \$\$EXIT_CODE \$\$EXIT_STATUS >>$OUT/ends'
+END
 # Images of hosts forbid packages to start services.
 rm -f /usr/sbin/policy-rc.d
 

@@ -127,6 +127,20 @@ fn its_installation_starts_the_service_and_its_removal_ends_it() {
         .map(|name| state(&scenario, name).remove("MainPID"))
         .into();
     checks.equal("processes", pids.len(), 4);
+    // Restarted, killed, restarted with wrong settings, which it refused, removed.
+    let clean = "success exited 0";
+    let ends = [
+        clean,
+        "signal killed KILL",
+        clean,
+        "exit-code exited 2",
+        clean,
+    ];
+    checks.equal(
+        "ends",
+        scenario.text("ends").lines().collect(),
+        ends.to_vec(),
+    );
     let command = scenario.text("command");
     let unit = scenario.text("unit");
     let start = unit
